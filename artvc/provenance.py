@@ -1,0 +1,151 @@
+"""Where a run came from: git commit, program, interpreter, machine, author.
+
+Only facts that help to repeat a run are kept; no environment variables, and no credentials from URLs.
+"""
+
+import functools
+import getpass
+import importlib.metadata
+import os
+import platform
+import re
+import socket
+import stat
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from artvc.model.objects import Json, JsonObject
+from artvc.settings import Settings
+
+if TYPE_CHECKING:
+    from dulwich.repo import Repo as GitRepo
+
+_CREDENTIALS = re.compile(r"(?<=://)[^/@\s]+@")
+_DIRTY_LIMIT: Final = 20_000
+_ARGUMENTS: Final = 1000
+_ARGUMENT_CHARACTERS: Final = 4096
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Provenance:
+    """What is known about the code and the surroundings of a run, as JSON objects."""
+
+    code: JsonObject
+    environment: JsonObject
+
+
+def author(settings: Settings) -> JsonObject:
+    """Name and e-mail of the author: as set, else the user's and the machine's name."""
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):  # no name in the password file, as in many containers
+        user = "unknown"
+    return {
+        "email": settings.author_email or f"{user}@{socket.gethostname()}",
+        "name": settings.author_name or user,
+    }
+
+
+def capture(directory: Path, argv: Sequence[str], *, environment: bool = True) -> Provenance:
+    """Look at the surroundings.
+
+    Args:
+        directory: where the work is done; its git repository is looked at, if it has one.
+        argv: the command line.
+        environment: whether to list the installed packages.
+    """
+    arguments: list[Json] = [_printable(one) for one in argv[:_ARGUMENTS]]
+    code: JsonObject = {"argv": arguments, "directory": _printable(str(directory))}
+    git = _git_directory(directory)
+    if git is not None:
+        code["git"] = _git_facts(git)
+    found: JsonObject = {
+        "executable": _printable(sys.executable),
+        "host": socket.gethostname(),
+        "platform": platform.platform(),
+        "python": platform.python_version(),
+    }
+    if environment:
+        found["packages"] = dict(_packages())
+    return Provenance(code=code, environment=found)
+
+
+def _printable(text: str) -> str:
+    """Text that is valid Unicode and of bounded length, without credentials."""
+    clean = _CREDENTIALS.sub("", text).encode("utf-8", "backslashreplace").decode()
+    return clean[:_ARGUMENT_CHARACTERS]
+
+
+@functools.cache
+def _packages() -> dict[str, Json]:
+    """Installed distributions and their versions."""
+    found: dict[str, Json] = {}
+    for distribution in importlib.metadata.distributions():
+        name = distribution.name
+        if isinstance(name, str):
+            found[name] = distribution.version
+    return dict(sorted(found.items()))
+
+
+def _git_directory(start: Path) -> Path | None:
+    """The nearest directory at or above that holds a git repository."""
+    for directory in (start, *start.parents):
+        if (directory / ".git").exists():
+            return directory
+    return None
+
+
+def _git_facts(root: Path) -> JsonObject:
+    """Commit, branch, origin and whether tracked files differ from the commit; {} where git can't be read."""
+    from dulwich.errors import NotGitRepository  # noqa: PLC0415 -- 60 ms that only git users pay
+    from dulwich.repo import Repo as GitRepo  # noqa: PLC0415
+
+    try:
+        with GitRepo(str(root)) as git:
+            facts: JsonObject = {"root": _printable(str(root))}
+            chain, head = git.refs.follow(b"HEAD")
+            if head is not None:
+                facts["commit"] = head.decode("ascii")
+                facts["dirty"] = _is_dirty(git, root, head)
+            if len(chain) > 1:
+                facts["branch"] = _printable(os.fsdecode(chain[-1]).removeprefix("refs/heads/"))
+            origin = git.get_config().get((b"remote", b"origin"), b"url")
+            facts["origin"] = _printable(os.fsdecode(origin))
+            return facts
+    except KeyError:
+        return facts
+    except (NotGitRepository, OSError, ValueError, AssertionError):
+        return {}
+
+
+def _is_dirty(git: "GitRepo", root: Path, head: bytes) -> bool | None:
+    """Whether tracked files differ from the commit; None where there are too many to look at.
+
+    Like git itself: a file whose size and time are those of the index is not read.
+    """
+    from dulwich.objects import Blob, Commit  # noqa: PLC0415
+
+    index = git.open_index()
+    if len(index) > _DIRTY_LIMIT:
+        return None
+    commit = git[head]
+    tree = commit.tree if isinstance(commit, Commit) else None
+    if any(True for _ in index.changes_from_tree(git.object_store, tree)):
+        return True
+    for path, entry in index.items():
+        try:
+            status = os.lstat(os.path.join(os.fsencode(root), path))
+        except OSError:
+            return True
+        mtime = entry.mtime if isinstance(entry.mtime, tuple) else divmod(int(entry.mtime * 10**9), 10**9)
+        if status.st_size == entry.size and status.st_mtime_ns == mtime[0] * 10**9 + mtime[1]:
+            continue
+        if not stat.S_ISREG(status.st_mode) or status.st_size != entry.size:
+            return True
+        with open(os.path.join(os.fsencode(root), path), "rb") as file:
+            if Blob.from_string(file.read()).id != entry.sha:
+                return True
+    return False

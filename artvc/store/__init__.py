@@ -1,0 +1,1 @@
+"""This disk: packs, the ref log, caches.  Only ``fsio`` writes below ``.artvc``."""

@@ -1,0 +1,507 @@
+"""The way in: files are read, cut, hashed, looked up, compressed and appended to packs.
+
+Theory.  The calling thread reads large segments into a few reused buffers and finds the cuts; worker threads
+hash, look up and compress (all of which release the interpreter's lock); the calling thread takes their results in
+order and appends new blocks to the pack with one system call a segment.  A full pack is sealed (read back,
+checked, hashed, synced, renamed) by a thread of its own while the next is filled.  Small files travel many to a
+work item: the worker opens, reads and hashes them and compresses the new ones together.
+
+Memory is bounded by the buffers and the look-ahead, not by the data.  Nothing counts before :meth:`Ingest.seal`
+has returned; what an aborted or killed ingest leaves is an unnamed temporary file or an unreferenced pack.
+
+Rules: a buffer is given back only after the write that uses it; a file that changes while it is read is an error
+(SourceError), never a mixture; errors of the source and of the store are kept apart.
+"""
+
+import contextlib
+import os
+import stat
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Final, Generic, NamedTuple, TypeVar
+
+from artvc.errors import SourceError
+from artvc.model import chunking
+from artvc.model.ids import Id, Kind, id_of, raw_id
+from artvc.model.merkle import ChunkList
+from artvc.model.objects import Content, EntryKind
+from artvc.store import codecs
+from artvc.store.fsio import Disk
+from artvc.store.objects import Objects
+from artvc.store.packs import DATA, META, Block, Member, Pack, PackWriter, encode_block
+
+SMALL: Final = chunking.WHOLE
+SOLID: Final = 256 * 1024
+SOLID_FILES: Final = 256
+SEGMENT: Final = 8 * 1024 * 1024
+AHEAD: Final = 3
+
+T = TypeVar("T")
+Advance = Callable[[int], None]
+
+
+class Source(NamedTuple, Generic[T]):
+    """A file to take in.
+
+    Attributes:
+        path: absolute or relative to the working directory.
+        size: as last seen; only decides the way it is read.
+        key: handed back with the result.
+    """
+
+    path: str
+    size: int
+    key: T
+
+
+class Taken(NamedTuple, Generic[T]):
+    """A file that was taken in: its key, content, and its status while it was read."""
+
+    key: T
+    content: Content
+    status: os.stat_result
+
+
+@dataclass(slots=True)
+class IngestTotals:
+    """What an ingest did, in bytes of content and of packs."""
+
+    files: int = 0
+    read: int = 0
+    new: int = 0
+    stored: int = 0
+
+
+class _Small(NamedTuple):
+    """What a worker made of a batch of small files."""
+
+    taken: list[tuple[Source[object], bytes, os.stat_result]]
+    block: Block | None
+
+
+class _Segment(NamedTuple):
+    """What a worker made of a segment: parts in order, and blocks for those that seem new."""
+
+    parts: list[tuple[bytes, int]]
+    blocks: list[Block]
+
+
+class _Large:
+    """A large file under way: its chunk list grows as results come in."""
+
+    def __init__(self, source: Source[object], chunks: ChunkList) -> None:
+        self.source = source
+        self.chunks = chunks
+        self.status: os.stat_result | None = None
+
+
+class _Job(NamedTuple):
+    """A result that is awaited, in order."""
+
+    future: "Future[_Small | _Segment]"
+    large: _Large | None
+    buffer: bytearray | None
+    last: bool
+
+
+class Ingest:
+    """One intake into a store, from the first "is it known?" to durable packs.
+
+    Use as a context manager: leaving it without :meth:`seal` drops what was not sealed.
+
+    Args:
+        objects: the store.
+        workers: threads that hash and compress.
+        paranoid: look whether the stored copy is sound before relying on it; damaged ones are stored again.
+        advance: called with bytes read, for progress.
+    """
+
+    def __init__(
+        self,
+        objects: Objects,
+        *,
+        workers: int = 2,
+        paranoid: bool = False,
+        advance: Advance | None = None,
+    ) -> None:
+        self._objects = objects
+        self._disk: Disk = objects.disk
+        self._paranoid = paranoid
+        self._advance = advance or (lambda _: None)
+        self._pool = ThreadPoolExecutor(workers, "artvc-ingest")
+        self._sealer = ThreadPoolExecutor(1, "artvc-seal")
+        self._sealing: list[Future[Pack]] = []
+        self._writers: dict[int, PackWriter] = {}
+        self._session: set[bytes] = set()
+        self._meta: list[tuple[Member, bytes]] = []
+        self._meta_size = 0
+        self._buffers: list[bytearray] = []
+        self._done = False
+        self.totals = IngestTotals()
+        objects.refresh()
+
+    def __enter__(self) -> "Ingest":
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    # -- files --------------------------------------------------------------------------------------------
+
+    def add_files(self, sources: Iterable[Source[T]]) -> list[Taken[T]]:
+        """Take in files.
+
+        Returns:
+            one result a source, in no particular order.
+
+        Raises:
+            SourceError: a file can't be read, is no regular file, or changed meanwhile.
+            StorageFull, StorageError: the repository's disk.
+        """
+        taken: list[Taken[T]] = []
+        waiting: deque[_Job] = deque()
+        batch: list[Source[object]] = []
+        size = 0
+        try:
+            for source in sources:
+                if source.size >= SMALL:
+                    self._read_large(source, waiting, taken)
+                    continue
+                batch.append(source)
+                size += source.size
+                if size >= SOLID or len(batch) >= SOLID_FILES:
+                    self._submit(_Job(self._pool.submit(self._small, batch), None, None, True), waiting, taken)
+                    batch, size = [], 0
+            if batch:
+                self._submit(_Job(self._pool.submit(self._small, batch), None, None, True), waiting, taken)
+            while waiting:
+                self._collect(waiting.popleft(), taken)
+        finally:
+            for job in waiting:
+                job.future.cancel()
+        return taken
+
+    def add_file(self, path: str) -> Taken[str]:
+        """Take in one file.  Raises as :meth:`add_files`."""
+        try:
+            size = os.stat(path).st_size
+        except OSError as exc:
+            raise _source_error(exc, path) from exc
+        return self.add_files([Source(path, size, path)])[0]
+
+    def add_bytes(self, data: bytes) -> Content:
+        """Take in bytes as a file."""
+        result = self._segment(memoryview(data), chunking.cut_whole(data))
+        chunks = ChunkList(self.put)
+        self._take_segment(result, chunks)
+        self.totals.files += 1
+        self.totals.read += len(data)
+        if not data:
+            return Content(EntryKind.CHUNK, Id(result.parts[0][0]), 0)
+        return chunks.finish()
+
+    def _submit(self, job: _Job, waiting: deque[_Job], taken: list[Taken[T]]) -> None:
+        waiting.append(job)
+        while len(waiting) > AHEAD:
+            self._collect(waiting.popleft(), taken)
+
+    def _collect(self, job: _Job, taken: list[Taken[T]]) -> None:
+        """Take the next result in order: append what is new, finish files."""
+        result = job.future.result()
+        if isinstance(result, _Small):
+            if result.block is not None:
+                self._append(DATA, [result.block])
+            for source, raw, status in result.taken:
+                content = Content(EntryKind.CHUNK, Id(raw), status.st_size)
+                taken.append(Taken(source.key, content, status))  # type: ignore[arg-type]
+                self._count(status.st_size)
+            return
+        large = job.large
+        assert large is not None  # noqa: S101 -- segments come with their file
+        self._take_segment(result, large.chunks)
+        if job.buffer is not None:
+            self._buffers.append(job.buffer)
+        if job.last and large.status is not None:
+            taken.append(Taken(large.source.key, large.chunks.finish(), large.status))  # type: ignore[arg-type]
+            self.totals.files += 1
+
+    def _count(self, size: int) -> None:
+        self.totals.files += 1
+        self.totals.read += size
+        self._advance(size)
+
+    def _take_segment(self, result: _Segment, chunks: ChunkList) -> None:
+        fresh = []
+        for block in result.blocks:
+            # Two workers may have found the same chunk new; the first one stored is enough.
+            if block.members[0].id not in self._session:
+                self._session.add(block.members[0].id)
+                fresh.append(block)
+        self._append(DATA, fresh)
+        for raw, size in result.parts:
+            if size:
+                chunks.add(raw, size)
+
+    # -- large files --------------------------------------------------------------------------------------
+
+    def _read_large(self, source: Source[object], waiting: deque[_Job], taken: list[Taken[T]]) -> None:
+        """Read a file segment by segment; the bytes behind the last sure cut go before the next segment."""
+        large = _Large(source, ChunkList(self.put))
+        with _opened(source.path) as (fd, before):
+            carry: bytes | memoryview = b""
+            left = before.st_size
+            last = False
+            while not last:
+                buffer = self._buffer()
+                buffer[: len(carry)] = carry
+                got = _read_into(fd, memoryview(buffer)[len(carry) :], source.path)
+                left -= got
+                self.totals.read += got
+                self._advance(got)
+                view = memoryview(buffer)[: len(carry) + got]
+                last = left <= 0 or got == 0
+                whole = last and len(view) == before.st_size
+                ends = chunking.cut_whole(view) if whole else chunking.cut(view, final=last) or [0]
+                carry = bytes(view[ends[-1] :])
+                if last:
+                    large.status = _unchanged(fd, before, source.path, total=before.st_size - left)
+                future = self._pool.submit(self._segment, view, [end for end in ends if end])
+                self._submit(_Job(future, large, buffer, last), waiting, taken)
+
+    def _buffer(self) -> bytearray:
+        """A buffer that no one uses; fresh ones are zeroed page by page, which costs more than a copy."""
+        return self._buffers.pop() if self._buffers else bytearray(SEGMENT + chunking.MAX_SIZE)
+
+    def _segment(self, view: memoryview, ends: list[int]) -> _Segment:
+        """Hash the chunks of a segment and encode those that are not known (in a worker)."""
+        parts: list[tuple[bytes, int]] = []
+        blocks: list[Block] = []
+        seen: set[bytes] = set()
+        try_zstd: bool | None = None
+        start = 0
+        for end in ends:
+            piece = view[start:end]
+            raw = raw_id(Kind.CHUNK, piece)
+            parts.append((raw, end - start))
+            if raw not in seen and not self._known(raw):
+                seen.add(raw)
+                if try_zstd is None:
+                    try_zstd = codecs.worthwhile(view)
+                blocks.append(encode_block([Member(Kind.CHUNK, raw, end - start)], piece, try_zstd=try_zstd))
+            start = end
+        return _Segment(parts, blocks)
+
+    # -- small files --------------------------------------------------------------------------------------
+
+    def _small(self, batch: list[Source[object]]) -> _Small:
+        """Read small files and compress the new ones together (in a worker)."""
+        taken: list[tuple[Source[object], bytes, os.stat_result]] = []
+        members: list[Member] = []
+        pieces: list[bytes] = []
+        seen: set[bytes] = set()
+        for source in batch:
+            data, status = _read_small(source.path)
+            raw = raw_id(Kind.CHUNK, data)
+            taken.append((source, raw, status))
+            if raw not in seen and not self._known(raw):
+                seen.add(raw)
+                members.append(Member(Kind.CHUNK, raw, len(data)))
+                pieces.append(data)
+        if not members:
+            return _Small(taken, None)
+        joined = memoryview(b"".join(pieces))
+        return _Small(taken, encode_block(members, joined, try_zstd=codecs.worthwhile(joined)))
+
+    # -- objects ------------------------------------------------------------------------------------------
+
+    def _known(self, raw: bytes) -> bool:
+        if raw in self._session:
+            return True
+        if self._objects.index.find(raw) is None:
+            return False
+        return not self._paranoid or self._objects.sound(raw)
+
+    def has(self, content: Content) -> bool:
+        """Whether a file's content is in the store already (its chunk, or its chunk list and so its chunks)."""
+        return self._known(content.id)
+
+    def put(self, kind: Kind, data: bytes) -> Id:
+        """Store a metadata object; returns its id."""
+        wanted = id_of(kind, data)
+        if not self._known(wanted):
+            self._session.add(wanted)
+            self._meta.append((Member(kind, wanted, len(data)), data))
+            self._meta_size += len(data)
+            if self._meta_size >= SOLID:
+                self._flush_meta()
+        return wanted
+
+    def _flush_meta(self) -> None:
+        if self._meta:
+            members = [member for member, _ in self._meta]
+            self._append(META, [encode_block(members, b"".join(data for _, data in self._meta))])
+        self._meta, self._meta_size = [], 0
+
+    def _append(self, content: int, blocks: list[Block]) -> None:
+        """Append blocks to the open pack of that content, sealing it when it is full."""
+        for block in blocks:
+            writer = self._writers.get(content)
+            if writer is not None and not writer.fits(block):
+                writer.flush()
+                self._start_seal(content)
+                writer = None
+            if writer is None:
+                writer = self._writers[content] = PackWriter(self._disk, self._objects.tmp, content)
+            writer.append(block)
+            self._session.update(member.id for member in block.members)
+            if content == DATA:
+                self.totals.new += sum(member.size for member in block.members)
+            self.totals.stored += block.size
+        if blocks:
+            self._writers[content].flush()
+
+    def _start_seal(self, content: int) -> None:
+        """Seal a pack in the background; one at a time, so that at most two packs wait for the disk."""
+        while len(self._sealing) > 1 or (self._sealing and self._sealing[0].done()):
+            self._take_sealed(self._sealing.pop(0))
+        writer = self._writers.pop(content)
+        self._sealing.append(self._sealer.submit(writer.seal, self._objects.packs))
+
+    def _take_sealed(self, future: "Future[Pack]") -> None:
+        pack = future.result()
+        try:
+            self._objects.index.add(pack)
+            self._session.difference_update(pack.ids())
+        finally:
+            pack.close()
+
+    def seal(self) -> IngestTotals:
+        """Make everything durable: packs synced and named, their directory synced.
+
+        Raises:
+            StorageFull, StorageError, Damaged: nothing of what was not yet sealed counts.
+        """
+        self._flush_meta()
+        for content in list(self._writers):
+            self._start_seal(content)
+        wrote = bool(self._sealing) or self.totals.stored > 0
+        while self._sealing:
+            self._take_sealed(self._sealing.pop(0))
+        if wrote:
+            self._disk.fsync_dir(self._objects.packs)
+        return self.totals
+
+    def close(self) -> None:
+        """Stop the threads and drop what was not sealed."""
+        if self._done:
+            return
+        self._done = True
+        self._pool.shutdown(cancel_futures=True)
+        for writer in self._writers.values():
+            with contextlib.suppress(Exception):
+                writer.abort()
+        self._writers.clear()
+        for future in self._sealing:
+            with contextlib.suppress(Exception):
+                future.result().close()
+        self._sealer.shutdown()
+        self._buffers.clear()
+
+
+def content_of(path: str) -> tuple[Content, os.stat_result]:
+    """What a file would be in the store, without storing it.
+
+    Raises:
+        SourceError: it can't be read, is no regular file, or changed meanwhile.
+    """
+
+    def name(kind: Kind, data: bytes) -> Id:
+        return id_of(kind, data)
+
+    chunks = ChunkList(name)
+    with _opened(path) as (fd, before):
+        if before.st_size < SMALL:
+            buffer = bytearray(SMALL)
+            got = _read_into(fd, memoryview(buffer), path)
+            status = _unchanged(fd, before, path, total=got)
+            return Content(EntryKind.CHUNK, id_of(Kind.CHUNK, memoryview(buffer)[:got]), got), status
+        buffer = bytearray(SEGMENT + chunking.MAX_SIZE)
+        carried = total = 0
+        last = False
+        while not last:
+            got = _read_into(fd, memoryview(buffer)[carried:], path)
+            total += got
+            view = memoryview(buffer)[: carried + got]
+            last = total >= before.st_size or got == 0
+            start = 0
+            for end in chunking.cut(view, final=last):
+                chunks.add(raw_id(Kind.CHUNK, view[start:end]), end - start)
+                start = end
+            carried = len(view) - start
+            buffer[:carried] = bytes(view[start:])
+        status = _unchanged(fd, before, path, total=total)
+    return chunks.finish(), status
+
+
+def _source_error(exc: OSError, path: str) -> SourceError:
+    return SourceError(f"cannot read {path!r}: {exc.strerror or exc}")
+
+
+@contextlib.contextmanager
+def _opened(path: str) -> Iterator[tuple[int, os.stat_result]]:
+    """A source file, open for reading, and its status; a fifo or device is refused before it can block."""
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    except OSError as exc:
+        raise _source_error(exc, path) from exc
+    try:
+        status = os.fstat(fd)
+        if not stat.S_ISREG(status.st_mode):
+            raise SourceError(f"cannot read {path!r}: not a regular file")
+        yield fd, status
+    finally:
+        os.close(fd)
+
+
+def _read_into(fd: int, view: memoryview, path: str) -> int:
+    """Fill a buffer from the file's position; returns the bytes read, fewer only at the end."""
+    total = 0
+    try:
+        while total < len(view):
+            got = os.readv(fd, [view[total:]])
+            if not got:
+                break
+            total += got
+    except OSError as exc:
+        raise _source_error(exc, path) from exc
+    return total
+
+
+def _unchanged(fd: int, before: os.stat_result, path: str, *, total: int) -> os.stat_result:
+    """The status of a file after it was read, which must be that from before."""
+    after = os.fstat(fd)
+    same = (before.st_size, before.st_mtime_ns, before.st_ctime_ns) == (
+        after.st_size,
+        after.st_mtime_ns,
+        after.st_ctime_ns,
+    )
+    if not same or total != after.st_size:
+        raise SourceError(
+            f"{path!r} changed while it was read; nothing was recorded", hint="try again when it is complete"
+        )
+    return after
+
+
+def _read_small(path: str) -> tuple[bytes, os.stat_result]:
+    """A small file's bytes and its status."""
+    with _opened(path) as (fd, before):
+        try:
+            data = os.read(fd, SMALL)
+        except OSError as exc:
+            raise _source_error(exc, path) from exc
+        status = _unchanged(fd, before, path, total=len(data))
+        if status.st_size >= SMALL:  # it was smaller when it was listed; as a large file it is cut otherwise
+            raise SourceError(f"{path!r} grew while it was read; nothing was recorded")
+        return data, status

@@ -1,0 +1,226 @@
+"""All objects of one repository on this disk: look-up, verified reading, and checking.
+
+A read goes: index -> pack -> record -> decode -> hash against the id -> bytes.  Everything is immutable, so readers
+take no lock: when a pack is not where the index said, the list of packs is read once more, and then it is an
+error.  An object that is damaged in one pack is looked for in the others before that is said.
+"""
+
+import contextlib
+import os
+import threading
+from collections import OrderedDict
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from artvc.errors import Damaged, NotFound
+from artvc.model.ids import Id, Kind
+from artvc.store.fsio import Buffer, Disk
+from artvc.store.index import PackIndex
+from artvc.store.packs import PACK_SUFFIX, Pack, Place, check_object, check_record, decode_record
+
+_OPEN_PACKS: Final = 64
+_CACHED_BLOCKS: Final = 16
+_CACHED_BLOCK_BYTES: Final = 1024 * 1024
+_RUN_BYTES: Final = 4 * 1024 * 1024
+
+
+def _run_end(places: Sequence[Place | None], start: int) -> int:
+    """Where a run of adjacent records ends that begins at ``start``."""
+    first = places[start]
+    end = start + 1
+    while end < len(places) and first is not None:
+        before, here = places[end - 1], places[end]
+        if before is None or here is None or here.pack != first.pack:
+            break
+        if here.offset != before.offset + before.length or here.offset + here.length - first.offset > _RUN_BYTES:
+            break
+        end += 1
+    return end
+
+
+def _only_chunk(record: Buffer, wanted: Id) -> Buffer | None:
+    """The bytes of a record that holds just this chunk; None if anything about it is not as it should be."""
+    try:
+        members, data = decode_record(record)
+        if len(members) != 1 or members[0].kind != Kind.CHUNK:
+            return None
+        check_object(Kind.CHUNK, wanted, data)
+    except Damaged:
+        return None
+    return data
+
+
+class Objects:
+    """Reads objects by kind and id.  Safe to share between threads.
+
+    Args:
+        disk: the door.
+        root: the ``.artvc`` directory.
+    """
+
+    def __init__(self, disk: Disk, root: str) -> None:
+        self.disk = disk
+        self.packs = os.path.join(root, "packs")
+        self.tmp = os.path.join(root, "tmp")
+        self.index = PackIndex(disk, packs=self.packs, cache=os.path.join(root, "cache"), tmp=self.tmp)
+        self._open: OrderedDict[str, Pack] = OrderedDict()
+        self._blocks: OrderedDict[tuple[str, int], Buffer] = OrderedDict()
+        self._lock = threading.RLock()
+        self._loaded = False
+
+    def refresh(self) -> None:
+        """Look for packs that have come or gone."""
+        with self._lock:
+            self.index.refresh()
+            self._loaded = True
+
+    def find(self, wanted: bytes) -> Place | None:
+        """Where an object lies, or None (packs that came since the last refresh don't count)."""
+        if not self._loaded:
+            self.refresh()
+        return self.index.find(wanted)
+
+    def get(self, kind: Kind, wanted: Id) -> bytes:
+        """The bytes of an object, hashed against its id.
+
+        Raises:
+            NotFound: no pack has it.
+            Damaged: every copy of it is damaged.
+        """
+        if not self._loaded:
+            self.refresh()
+        try:
+            return self._get(kind, wanted)
+        except (NotFound, Damaged):
+            # The index may be old, or wrong: read what the packs themselves say before giving up.
+            with self._lock:
+                self.close()
+                self.index.discard_cache()
+                self.index.refresh()
+            return self._get(kind, wanted)
+
+    def _get(self, kind: Kind, wanted: Id) -> bytes:
+        trouble: Damaged | None = None
+        for place in self.index.find_all(wanted):
+            try:
+                return self._read(kind, wanted, place)
+            except FileNotFoundError:
+                continue
+            except Damaged as exc:
+                trouble = trouble or exc
+        if trouble is not None:
+            raise trouble
+        raise NotFound(
+            f"{kind.word} {wanted.short} is not in this repository",
+            hint=f"{len(self.index.bad)} packs have an unreadable index" if self.index.bad else None,
+        )
+
+    def _read(self, kind: Kind, wanted: bytes, place: Place) -> bytes:
+        if place.kind != kind:
+            raise Damaged(f"object {wanted.hex()[:12]} is filed as another kind than {kind.word}")
+        try:
+            block = self._block(place)
+            piece = memoryview(block)[place.inside : place.inside + place.size]
+            if len(piece) != place.size:
+                raise Damaged("its record is too short")
+            check_object(kind, wanted, piece)
+        except Damaged as exc:
+            path = os.path.join(self.packs, place.pack + PACK_SUFFIX)
+            raise Damaged(
+                f"{kind.word} {wanted.hex()[:12]} is damaged in pack {path} at byte {place.offset}: {exc}",
+                hint="'artvc fsck' lists what is affected; committing the same data again stores it anew",
+            ) from exc
+        return bytes(piece)
+
+    def _block(self, place: Place) -> Buffer:
+        """The plain bytes of a record; those that hold several objects are kept for a while."""
+        key = (place.pack, place.offset)
+        with self._lock:
+            if key in self._blocks:
+                self._blocks.move_to_end(key)
+                return self._blocks[key]
+        members, data = decode_record(self._record(place))
+        if len(members) > 1 and len(data) <= _CACHED_BLOCK_BYTES:
+            with self._lock:
+                self._blocks[key] = data
+                while len(self._blocks) > _CACHED_BLOCKS:
+                    self._blocks.popitem(last=False)
+        return data
+
+    def _record(self, place: Place) -> bytes:
+        # The read is inside the lock only for opening: a pack evicted meanwhile must not be closed under us.
+        with self._lock:
+            pack = self._open.get(place.pack)
+            if pack is None:
+                pack = Pack.open(self.disk, os.path.join(self.packs, place.pack + PACK_SUFFIX))
+                self._open[place.pack] = pack
+                while len(self._open) > _OPEN_PACKS:
+                    self._open.popitem(last=False)[1].close()
+            self._open.move_to_end(place.pack)
+            return pack.record(place.offset, place.length)
+
+    def chunks(self, wanted: Sequence[Id]) -> Iterator[Buffer]:
+        """The bytes of chunks in the given order, verified; neighbours in a pack are read in one go.
+
+        Raises:
+            NotFound, Damaged: as :meth:`get`.
+        """
+        places = [self.find(one) for one in wanted]
+        at = 0
+        while at < len(wanted):
+            end, place = at + 1, places[at]
+            if place is not None:
+                end = _run_end(places, at)
+            yield from self._run(wanted[at:end], places[at:end])
+            at = end
+
+    def _run(self, wanted: Sequence[Id], places: Sequence[Place | None]) -> Iterator[Buffer]:
+        """The chunks of a run of records that lie behind one another in one pack."""
+        first, last = places[0], places[-1]
+        raw = memoryview(b"")
+        if first is not None and last is not None and len(wanted) > 1:
+            with contextlib.suppress(Damaged, FileNotFoundError):
+                raw = memoryview(self._record(first._replace(length=last.offset + last.length - first.offset)))
+        for one, place in zip(wanted, places, strict=True):
+            data = None
+            if raw and first is not None and place is not None:
+                start = place.offset - first.offset
+                data = _only_chunk(raw[start : start + place.length], one)
+            # Whatever went wrong with the short way: the long one looks for other copies and says what is broken.
+            yield self.get(Kind.CHUNK, one) if data is None else data
+
+    def sound(self, wanted: bytes) -> bool:
+        """Whether a stored object's record has its checksum (it is not decoded)."""
+        place = self.find(wanted)
+        if place is None:
+            return False
+        try:
+            check_record(self._record(place))
+        except (Damaged, FileNotFoundError):
+            return False
+        return True
+
+    def close(self) -> None:
+        """Close all packs and drop what is kept in memory."""
+        with self._lock:
+            while self._open:
+                self._open.popitem()[1].close()
+            self._blocks.clear()
+
+    def verify_packs(self) -> Iterator[tuple[str, Damaged]]:
+        """Check every byte of every pack.
+
+        Yields:
+            the pack's name and what is wrong with it.
+        """
+        self.refresh()
+        for name in sorted(self.index.packs | self.index.bad.keys()):
+            try:
+                pack = Pack.open(self.disk, os.path.join(self.packs, name + PACK_SUFFIX))
+            except FileNotFoundError:
+                continue
+            try:
+                for trouble in pack.verify():
+                    yield name, trouble
+            finally:
+                pack.close()

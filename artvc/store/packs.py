@@ -1,0 +1,387 @@
+"""Pack files: many objects in one immutable file that ends with its own index.
+
+Layout (``docs/format-packs.md`` has the byte table): header, records, index, trailer.  A record holds one *block*:
+one object, or several small ones compressed together.  Its header names codec and lengths, then come kind, size
+and id of each member, then the stored bytes; an xxh3 covers it all, so a scan finds damage without decompressing
+and can rebuild the index from the records alone.  The index is sorted by id.  The trailer holds the pack's id:
+BLAKE3 of everything before it.  The id is also the file's name.
+
+Nothing here trusts a number that it read: offsets and lengths are checked against the file's size first, and
+every object handed out was hashed against its id.
+"""
+
+import os
+import struct
+from collections.abc import Iterator, Sequence
+from typing import Final, NamedTuple
+
+from blake3 import blake3
+from xxhash import xxh3_64, xxh3_64_intdigest
+
+from artvc.errors import Damaged
+from artvc.model.ids import ID_SIZE, PACK_CONTEXT, Id, Kind, raw_id
+from artvc.store import codecs
+from artvc.store.fsio import Buffer, Disk
+
+PACK_BYTES: Final = 32 * 1024 * 1024
+PACK_SUFFIX: Final = ".pack"
+FORMAT: Final = 1
+DATA, META = 1, 2
+MEMBERS: Final = 4096
+
+_HEADER = struct.Struct("<8sBB6x")  # magic, format, content
+_RECORD = struct.Struct("<4sBxHIIQ")  # magic, codec, members, plain bytes, stored bytes, xxh3
+_MEMBER = struct.Struct("<BI32s")  # kind, size, id
+_ENTRY = struct.Struct("<32sBIIII")  # id, kind, record offset, record bytes, offset inside, size
+_TRAILER = struct.Struct("<8sQIIQ32s")  # magic, index offset, entries, format, xxh3 of index, pack id
+_MAGIC: Final = b"ARTVCPAK"
+_RECORD_MAGIC: Final = b"ARec"
+_TRAILER_MAGIC: Final = b"ARTVCIDX"
+HEADER_BYTES: Final = _HEADER.size
+ENTRY_BYTES: Final = _ENTRY.size
+TRAILER_BYTES: Final = _TRAILER.size
+_READ: Final = 4 * 1024 * 1024
+
+
+class Member(NamedTuple):
+    """An object inside a block."""
+
+    kind: Kind
+    id: bytes
+    size: int
+
+
+class Block(NamedTuple):
+    """An encoded record, ready to be appended to a pack."""
+
+    head: bytes
+    payload: Buffer
+    members: tuple[Member, ...]
+
+    @property
+    def size(self) -> int:
+        """Bytes of the whole record."""
+        return len(self.head) + len(self.payload)
+
+
+class Place(NamedTuple):
+    """Where an object lies."""
+
+    pack: str
+    kind: int
+    offset: int  # of the record in the pack
+    length: int  # of the record
+    inside: int  # offset in the block's plain bytes
+    size: int  # of the object
+
+
+def encode_block(members: Sequence[Member], data: Buffer, *, try_zstd: bool = True) -> Block:
+    """A record for objects whose bytes stand end to end in ``data``."""
+    codec, payload = codecs.encode(data, try_zstd=try_zstd)
+    table = b"".join(_MEMBER.pack(kind, size, raw) for kind, raw, size in members)
+    return Block(_record_head(codec, len(members), len(data), table, payload), payload, tuple(members))
+
+
+def _record_head(codec: int, members: int, size: int, table: bytes, payload: Buffer) -> bytes:
+    bare = _RECORD.pack(_RECORD_MAGIC, codec, members, size, len(payload), 0)
+    checksum = xxh3_64(bare)
+    checksum.update(table)
+    checksum.update(payload)
+    return _RECORD.pack(_RECORD_MAGIC, codec, members, size, len(payload), checksum.intdigest()) + table
+
+
+class PackWriter:
+    """Appends blocks to a new pack; nothing of it counts before :meth:`seal`.
+
+    Args:
+        disk: the door.
+        tmp: directory for the unfinished file.
+        content: DATA or META.
+    """
+
+    def __init__(self, disk: Disk, tmp: str, content: int) -> None:
+        self._disk = disk
+        self._tmp = tmp
+        self._entries: list[tuple[bytes, int, int, int, int, int]] = []
+        self._queue: list[Buffer] = []
+        self.path, self._fd = disk.open_temporary(tmp)
+        self._at = 0
+        self._closed = False
+        try:
+            self._at = disk.write(self._fd, [_HEADER.pack(_MAGIC, FORMAT, content)])
+        except BaseException:
+            self.abort()
+            raise
+
+    def fits(self, block: Block) -> bool:
+        """Whether the pack stays within PACK_BYTES with this block (an empty pack takes any block)."""
+        index = (len(self._entries) + len(block.members)) * ENTRY_BYTES + TRAILER_BYTES
+        return not self._entries or self._at + block.size + index <= PACK_BYTES
+
+    def append(self, block: Block) -> None:
+        """Put a block at the end; :meth:`flush` writes it."""
+        inside = 0
+        for kind, raw, size in block.members:
+            self._entries.append((raw, kind, self._at, block.size, inside, size))
+            inside += size
+        self._queue += (block.head, block.payload)
+        self._at += block.size
+
+    def flush(self) -> None:
+        """Write what was appended, in one system call where possible; its buffers may then be used again."""
+        self._disk.write(self._fd, self._queue)
+        self._queue = []
+
+    def seal(self, packs: str) -> "Pack":
+        """Write index and trailer, read everything back and check it, sync, and give the pack its name.
+
+        The name is durable only after ``fsync_dir(packs)``, which the caller does once for all packs.
+
+        Raises:
+            Damaged: what the file holds is not what was written to it.
+        """
+        try:
+            path = self._seal(packs)
+        except BaseException:
+            self.abort()
+            raise
+        return Pack.open(self._disk, path)
+
+    def _seal(self, packs: str) -> str:
+        self.flush()
+        self._entries.sort()
+        index = b"".join(_ENTRY.pack(*entry) for entry in self._entries)
+        self._disk.write(self._fd, [index])
+        bare = _TRAILER.pack(
+            _TRAILER_MAGIC, self._at, len(self._entries), FORMAT, xxh3_64_intdigest(index), bytes(ID_SIZE)
+        )[:-ID_SIZE]
+        self._disk.write(self._fd, [bare])
+        hashed = blake3(derive_key_context=PACK_CONTEXT)
+        for piece in _read_back(self._disk, self._fd, self._at, len(index) + len(bare)):
+            hashed.update(piece)
+        pack_id = hashed.digest()
+        self._disk.write(self._fd, [pack_id])
+        self._disk.fsync(self._fd)
+        self._close()
+        path = os.path.join(packs, pack_id.hex() + PACK_SUFFIX)
+        self._disk.rename(self.path, path)
+        return path
+
+    def abort(self) -> None:
+        """Drop the unfinished file."""
+        if not self._closed:
+            self._close()
+            self._disk.discard(self.path)
+
+    def _close(self) -> None:
+        self._closed = True
+        self._disk.close(self._fd)
+
+
+def _read_back(disk: Disk, fd: int, records_end: int, rest: int) -> Iterator[Buffer]:
+    """All bytes of a pack under construction, each record checked against the checksum made from memory."""
+    yield disk.read_at(fd, HEADER_BYTES, 0)
+    at = HEADER_BYTES
+    while at < records_end:
+        piece = memoryview(disk.read_at(fd, min(_READ, records_end - at), at))
+        done = 0
+        while len(piece) - done >= _RECORD.size:
+            length = record_length(piece[done : done + _RECORD.size])
+            if done + length > len(piece):
+                break
+            check_record(piece[done : done + length])
+            done += length
+        if not done:  # one record larger than a read
+            length = record_length(piece[: _RECORD.size])
+            piece = memoryview(disk.read_at(fd, length, at))
+            check_record(piece)
+            done = length
+        yield piece[:done]
+        at += done
+    yield disk.read_at(fd, rest, records_end)
+
+
+def record_length(head: Buffer) -> int:
+    """The length of a record by its first bytes.  Raises Damaged."""
+    if len(head) < _RECORD.size:
+        raise Damaged("record ends too early")
+    magic, codec, members, size, stored, _ = _RECORD.unpack_from(head)
+    if magic != _RECORD_MAGIC or not 0 < members <= MEMBERS:
+        raise Damaged("no record where one should be")
+    if size > codecs.BLOCK_BYTES or stored > codecs.STORED_BYTES:
+        raise Damaged(f"record of codec {codec} claims {size} bytes in {stored}")
+    return int(_RECORD.size + members * _MEMBER.size + stored)
+
+
+def check_record(record: Buffer) -> None:
+    """Compare a whole record with its checksum.  Raises Damaged."""
+    if record_length(record) != len(record):
+        raise Damaged("record is not of the length that it says")
+    magic, codec, members, size, stored, checksum = _RECORD.unpack_from(record)
+    found = xxh3_64(_RECORD.pack(magic, codec, members, size, stored, 0))
+    found.update(memoryview(record)[_RECORD.size :])
+    if found.intdigest() != checksum:
+        raise Damaged("record does not have its checksum")
+
+
+def decode_record(record: Buffer) -> tuple[tuple[Member, ...], Buffer]:
+    """The members of a record and its plain bytes, hashes not yet checked.  Raises Damaged."""
+    if record_length(record) != len(record):
+        raise Damaged("record is not of the length that it says")
+    _, codec, count, size, _, _ = _RECORD.unpack_from(record)
+    view = memoryview(record)
+    start = _RECORD.size + count * _MEMBER.size
+    members = []
+    for kind, length, raw in _MEMBER.iter_unpack(view[_RECORD.size : start]):
+        if kind not in _KINDS:
+            raise Damaged(f"record has an object of unknown kind {kind}")
+        members.append(Member(_KINDS[kind], raw, length))
+    if sum(member.size for member in members) != size:
+        raise Damaged("record's members don't add up to it")
+    return tuple(members), codecs.decode(codec, view[start:], size)
+
+
+_KINDS: Final = {int(kind): kind for kind in Kind}
+
+
+def check_object(kind: Kind, wanted: bytes, data: Buffer) -> None:
+    """Hash bytes against an id.  Raises Damaged."""
+    if raw_id(kind, data) != wanted:
+        raise Damaged(f"{kind.word} {wanted.hex()[:12]} does not hash to its id")
+
+
+class Pack:
+    """An open, sealed pack.
+
+    Args:
+        disk: the door.
+        path: of the file, named after the pack's id.
+        fd: open for reading.
+    """
+
+    def __init__(self, disk: Disk, path: str, fd: int) -> None:
+        self._disk = disk
+        self.path = path
+        self.name = os.path.basename(path).removesuffix(PACK_SUFFIX)
+        self._fd = fd
+
+    @classmethod
+    def open(cls, disk: Disk, path: str) -> "Pack":
+        """Open a pack.  Raises FileNotFoundError, StorageError."""
+        return cls(disk, path, disk.open_read(path))
+
+    def close(self) -> None:
+        """Give the descriptor back."""
+        os.close(self._fd)
+
+    def size(self) -> int:
+        """Bytes of the file."""
+        return self._disk.size(self._fd)
+
+    def index(self) -> bytes:
+        """The index as stored: ENTRY_BYTES an object, sorted by id.
+
+        Raises:
+            Damaged: header, trailer or index are not what was written.
+        """
+        size = self.size()
+        trailer = self._disk.read_at(self._fd, TRAILER_BYTES, max(0, size - TRAILER_BYTES))
+        if size < HEADER_BYTES + TRAILER_BYTES or len(trailer) != TRAILER_BYTES:
+            raise self._damaged("is too short", size)
+        magic, start, count, version, checksum, pack_id = _TRAILER.unpack(trailer)
+        if magic != _TRAILER_MAGIC or version != FORMAT or pack_id.hex() != self.name:
+            raise self._damaged("has a damaged trailer", size - TRAILER_BYTES)
+        if not HEADER_BYTES <= start <= size or start + count * ENTRY_BYTES != size - TRAILER_BYTES:
+            raise self._damaged("has a trailer that contradicts its length", size - TRAILER_BYTES)
+        index = self._disk.read_at(self._fd, count * ENTRY_BYTES, start)
+        if xxh3_64_intdigest(index) != checksum:
+            raise self._damaged("has a damaged index", start)
+        return index
+
+    def ids(self) -> Iterator[bytes]:
+        """The ids of its objects, rising.  Raises Damaged as :meth:`index`."""
+        return (raw for raw, _ in index_places(self.name, self.index()))
+
+    def content(self) -> int:
+        """DATA or META.  Raises Damaged."""
+        head = self._disk.read_at(self._fd, HEADER_BYTES, 0)
+        if len(head) != HEADER_BYTES:
+            raise self._damaged("is too short", 0)
+        magic, version, content = _HEADER.unpack(head)
+        if magic != _MAGIC or version != FORMAT or content not in (DATA, META):
+            raise self._damaged("has a damaged header", 0)
+        return int(content)
+
+    def record(self, offset: int, length: int) -> bytes:
+        """The bytes of a record.  Raises Damaged where the file has not that many."""
+        record = self._disk.read_at(self._fd, length, offset)
+        if len(record) != length:
+            raise self._damaged("ends inside a record", offset)
+        return record
+
+    def verify(self) -> Iterator[Damaged]:
+        """Check every byte: pack id, checksums, decoding, hashes, and that the index says the same.
+
+        Yields:
+            one Damaged for each thing found wrong.
+        """
+        try:
+            index = self.index()
+            self.content()
+        except Damaged as exc:
+            yield exc
+            return
+        hashed = blake3(derive_key_context=PACK_CONTEXT)
+        end = self.size() - ID_SIZE
+        at = 0
+        while at < end:
+            piece = self._disk.read_at(self._fd, min(_READ, end - at), at)
+            hashed.update(piece)
+            at += len(piece)
+        if hashed.hexdigest() != self.name:
+            yield self._damaged("does not hash to its name", 0)
+        at, stop = HEADER_BYTES, end + ID_SIZE - TRAILER_BYTES - len(index)
+        found: list[tuple[bytes, int, int, int, int, int]] = []
+        while at < stop:
+            try:
+                length = record_length(self._disk.read_at(self._fd, _RECORD.size, at))
+                record = self.record(at, length)
+                check_record(record)
+                found += _check_members(record, at)
+            except Damaged as exc:
+                yield self._damaged(f"has a damaged record: {exc}", at)
+                return
+            at += length
+        if b"".join(_ENTRY.pack(*entry) for entry in sorted(found)) != index:
+            yield self._damaged("has an index that contradicts its records", stop)
+
+    def _damaged(self, what: str, offset: int) -> Damaged:
+        return Damaged(
+            f"pack {self.path} {what} (at byte {offset})",
+            hint="artvc fsck lists what is affected; committing the same data again stores it anew",
+        )
+
+
+def _check_members(record: bytes, at: int) -> Iterator[tuple[bytes, int, int, int, int, int]]:
+    """Hash all objects of a record; yields their index entries."""
+    members, data = decode_record(record)
+    inside = 0
+    for kind, wanted, size in members:
+        check_object(kind, wanted, memoryview(data)[inside : inside + size])
+        yield wanted, kind, at, len(record), inside, size
+        inside += size
+
+
+def index_places(pack: str, index: bytes) -> Iterator[tuple[bytes, Place]]:
+    """The entries of an index as ids and places."""
+    for raw, kind, offset, length, inside, size in _ENTRY.iter_unpack(index):
+        yield raw, Place(pack, kind, offset, length, inside, size)
+
+
+def pack_name(name: str) -> Id | None:
+    """The pack id that a file name stands for; None for anything else (editors and sync tools leave things)."""
+    stem = name.removesuffix(PACK_SUFFIX)
+    try:
+        return Id.parse(stem) if stem != name else None
+    except ValueError:
+        return None

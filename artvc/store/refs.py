@@ -1,0 +1,338 @@
+"""The ref log: the only truth about names, and the only commit point.
+
+Every change of names is one numbered, immutable transaction ``refs/<20 digits>.json``: two lines, the canonical
+JSON of the transaction and its id (BLAKE3 of that JSON).  It is created exclusively (temporary file, fsync, link to
+the next number, fsync of the directory); when the number is taken, the log is read again, the expectations are
+checked again, and the next number is tried.  Each transaction names the id of the one before, so the log is a hash
+chain.  The state is the fold of the log; every so often a checkpoint with the whole state is written beside it,
+so that a reader folds only what came after.
+
+That gives atomic changes of many names, readers without locks, many writers without a lock (flock is taken only to
+spare retries), and a history of every name.
+
+A ref is a name and a small JSON object:
+
+    collections/<project>/<artifact>      {"type", "next"}: the artifact's type; the number that the next version gets
+    artifacts/<project>/<artifact>/v<N>   {"artifact", "commit"}: set once; null once deleted
+    artifacts/<project>/<artifact>/<alias>  {"version": N}
+    properties/<project>/<artifact>/v<N>  {"id"}
+    runs/<project>/<run id>               {"commit", "ended", "name"}
+"""
+
+import os
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final, NamedTuple
+
+from artvc.errors import Conflict, Damaged, MalformedObject, StorageError, StorageFull
+from artvc.model import codec
+from artvc.model.ids import Id, transaction_id
+from artvc.model.objects import JsonObject, check_time
+from artvc.store.fsio import Disk
+
+FORMAT: Final = 1
+TRANSACTION_BYTES: Final = 64 * 1024 * 1024
+CHECKPOINT_BYTES: Final = 1024 * 1024 * 1024
+EDITS: Final = 1_000_000
+_CHECKPOINT_EVERY: Final = 64
+_NAME = re.compile(r"([0-9]{20})\.(json|checkpoint)\Z")
+_REF = re.compile(r"(collections|artifacts|properties|runs)(/[^/\x00-\x1f\x7f]{1,255}){2,3}\Z")
+
+
+class RefEdit(NamedTuple):
+    """One change of one name; ``old`` is what the writer saw, None for "not there"; ``new`` None removes."""
+
+    name: str
+    old: JsonObject | None
+    new: JsonObject | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Transaction:
+    """One entry of the log.
+
+    Attributes:
+        number: from 1.
+        id: of its canonical bytes.
+        previous: id of the transaction before, None for the first.
+        edits: in order of names.
+        time: when; who: name and e-mail; why: one line such as ``commit data:v3``.
+    """
+
+    number: int
+    id: Id
+    previous: Id | None
+    edits: tuple[RefEdit, ...]
+    time: str
+    who: str
+    why: str
+
+
+@dataclass(slots=True)
+class RefState:
+    """All refs after a transaction.  It belongs to the log and moves on with it: take what is needed, keep nothing.
+
+    Attributes:
+        number: of the last transaction folded in; 0 is the empty log.
+        head: its id.
+        refs: value by name.
+    """
+
+    number: int = 0
+    head: Id | None = None
+    refs: dict[str, JsonObject] = field(default_factory=dict)
+    _groups: dict[str, dict[str, JsonObject]] = field(default_factory=dict)
+
+    def get(self, name: str) -> JsonObject | None:
+        """A ref's value, or None."""
+        return self.refs.get(name)
+
+    def below(self, prefix: str) -> Mapping[str, JsonObject]:
+        """The refs of one directory, by last component: ``below("artifacts/p/data")`` has ``v0``, ``latest``..."""
+        return self._groups.get(prefix, {})
+
+    def prefixes(self, prefix: str) -> list[str]:
+        """The directories of refs that start with a prefix, sorted."""
+        return sorted(group for group in self._groups if group.startswith(prefix))
+
+    def set(self, name: str, value: JsonObject | None) -> None:
+        """Put one ref (None removes it)."""
+        directory, _, last = name.rpartition("/")
+        if value is None:
+            self.refs.pop(name, None)
+            group = self._groups.get(directory, {})
+            group.pop(last, None)
+            if not group:
+                self._groups.pop(directory, None)
+        else:
+            self.refs[name] = value
+            self._groups.setdefault(directory, {})[last] = value
+
+    def fold(self, transaction: Transaction) -> None:
+        """Apply the next transaction.
+
+        Raises:
+            Damaged: it does not follow, or expects other values than there are.
+        """
+        if transaction.number != self.number + 1 or transaction.previous != self.head:
+            raise Damaged(f"transaction {transaction.number} of the ref log does not follow number {self.number}")
+        for edit in transaction.edits:
+            if self.refs.get(edit.name) != edit.old:
+                raise Damaged(f"transaction {transaction.number} contradicts the ref log at {edit.name!r}")
+        for edit in transaction.edits:
+            self.set(edit.name, edit.new)
+        self.number, self.head = transaction.number, transaction.id
+
+
+Build = Callable[[RefState], Sequence[RefEdit]]
+
+
+class RefLog:
+    """The log of one repository.
+
+    Args:
+        disk: the door.
+        root: the ``.artvc`` directory.
+    """
+
+    def __init__(self, disk: Disk, root: str) -> None:
+        self._disk = disk
+        self._dir = os.path.join(root, "refs")
+        self._tmp = os.path.join(root, "tmp")
+        self._lock = os.path.join(root, "locks", "refs")
+        self._state = RefState()
+        self._loaded = False
+        self._checkpoint = 0
+
+    def state(self) -> RefState:
+        """The present state, read from disk as far as it is new.
+
+        Raises:
+            Damaged: a transaction is damaged or missing; the message names the file.
+        """
+        if not self._loaded:
+            self._load()
+        self._follow()
+        return self._state
+
+    def _load(self) -> None:
+        """Start from the newest checkpoint that can be read."""
+        numbers = sorted(self._listed("checkpoint"), reverse=True)
+        for number in numbers:
+            try:
+                self._state = self._read_checkpoint(number)
+                self._checkpoint = number
+                break
+            except (Damaged, FileNotFoundError):
+                continue
+        self._loaded = True
+        last = max(self._listed("json"), default=0)
+        if last > self._state.number:
+            self._follow()
+            if self._state.number < last:
+                path = self._path(self._state.number + 1, "json")
+                raise Damaged(f"the ref log has a gap: {path} is missing but later transactions are there")
+
+    def _listed(self, suffix: str) -> list[int]:
+        matches = map(_NAME.match, self._disk.listdir(self._dir))
+        return [int(match[1]) for match in matches if match and match[2] == suffix]
+
+    def _path(self, number: int, suffix: str) -> str:
+        return os.path.join(self._dir, f"{number:020}.{suffix}")
+
+    def _follow(self) -> None:
+        while True:
+            try:
+                transaction = self.read(self._state.number + 1)
+            except FileNotFoundError:
+                return
+            self._state.fold(transaction)
+
+    def read(self, number: int) -> Transaction:
+        """One transaction.  Raises FileNotFoundError, Damaged."""
+        path = self._path(number, "json")
+        body = self._read_checked(path, TRANSACTION_BYTES)
+        try:
+            return _decode_transaction(body, number)
+        except MalformedObject as exc:
+            raise Damaged(f"{path} is no transaction: {exc}") from exc
+
+    def _read_checked(self, path: str, limit: int) -> bytes:
+        """The first line of a file whose second line is its hash."""
+        body, _, check = self._disk.read_file(path, limit=limit).partition(b"\n")
+        if check != transaction_id(body).hex().encode() + b"\n":
+            raise Damaged(f"{path} does not have its checksum")
+        return body
+
+    def _read_checkpoint(self, number: int) -> RefState:
+        body = self._read_checked(self._path(number, "checkpoint"), CHECKPOINT_BYTES)
+        found = codec.decode_json(body, limit=CHECKPOINT_BYTES)
+        head, refs = found.get("head"), found.get("refs")
+        if found.get("number") != number or not isinstance(head, str) or not isinstance(refs, dict):
+            raise Damaged(f"checkpoint {number} is malformed")
+        state = RefState(number=number, head=Id.parse(head))
+        for name, value in refs.items():
+            if not _REF.match(name) or not isinstance(value, dict):
+                raise Damaged(f"checkpoint {number} has a malformed ref")
+            state.set(name, value)
+        return state
+
+    def history(self, *, newest_first: bool = True) -> Iterator[Transaction]:
+        """All transactions.  Raises Damaged."""
+        last = self.state().number
+        for number in range(last, 0, -1) if newest_first else range(1, last + 1):
+            yield self.read(number)
+
+    def apply(self, build: Build, *, time: str, who: str, why: str) -> Transaction | None:
+        """Change names: all of the edits or none, durable on return.
+
+        Args:
+            build: computes the edits from a state; called again when another writer was first, so that it
+                decides anew (the next version number, say) or raises Conflict.  No edits: nothing happens.
+            time, who, why: for the log.
+
+        Raises:
+            Conflict: an edit expects another value than there is.
+            StorageFull, StorageError: nothing changed.
+        """
+        check_time(time)
+        with self._disk.lock(self._lock, exclusive=True):
+            while True:
+                state = self.state()
+                edits = _checked(build(state), state)
+                if not edits:
+                    return None
+                body = _encode_transaction(state, edits, time=time, who=who, why=why)
+                number, found = state.number + 1, transaction_id(body)
+                # Another process's last transaction may not be durable yet; after a power cut ours must never
+                # be there without it.
+                self._disk.fsync_dir(self._dir)
+                try:
+                    self._disk.create_file(
+                        self._path(number, "json"), body + b"\n" + found.hex().encode() + b"\n", tmp=self._tmp
+                    )
+                except FileExistsError:
+                    continue
+                transaction = _decode_transaction(body, number)
+                state.fold(transaction)
+                self._write_checkpoint_if_due()
+                return transaction
+
+    def _write_checkpoint_if_due(self) -> None:
+        """Spare readers the fold of a long log; losing a checkpoint loses nothing."""
+        state = self._state
+        due = max(_CHECKPOINT_EVERY, len(state.refs) // 64)
+        if state.number - self._checkpoint < due or state.head is None:
+            return
+        body = codec.encode_json({"head": state.head.hex(), "number": state.number, "refs": {**state.refs}})
+        data = body + b"\n" + transaction_id(body).hex().encode() + b"\n"
+        self._checkpoint = state.number
+        try:
+            self._disk.write_file(
+                self._path(state.number, "checkpoint"), data, tmp=self._tmp, durable=False
+            )
+        except (StorageError, StorageFull):
+            return
+
+
+def _checked(edits: Sequence[RefEdit], state: RefState) -> tuple[RefEdit, ...]:
+    """The edits that change something, in order of names.  Raises Conflict."""
+    wanted = sorted((edit for edit in edits if edit.old != edit.new), key=lambda edit: edit.name)
+    for edit in wanted:
+        if not _REF.match(edit.name):
+            raise Conflict(f"not a name of a ref: {edit.name!r}")
+        if state.get(edit.name) != edit.old:
+            raise Conflict(f"{edit.name} was changed by somebody else meanwhile", hint="look and try again")
+    if len({edit.name for edit in wanted}) != len(wanted):
+        raise Conflict("one transaction changes a name twice")
+    return tuple(wanted)
+
+
+def _encode_transaction(
+    state: RefState, edits: Sequence[RefEdit], *, time: str, who: str, why: str
+) -> bytes:
+    return codec.encode_json(
+        {
+            "edits": [{"name": edit.name, "new": edit.new, "old": edit.old} for edit in edits],
+            "format": FORMAT,
+            "number": state.number + 1,
+            "previous": state.head.hex() if state.head else None,
+            "time": time,
+            "who": who,
+            "why": why,
+        }
+    )
+
+
+def _decode_transaction(body: bytes, number: int) -> Transaction:
+    """Read a transaction.  Raises MalformedObject."""
+    found = codec.decode_json(body, limit=TRANSACTION_BYTES)
+    previous, edits = found.get("previous"), found.get("edits")
+    time, who, why = found.get("time"), found.get("who"), found.get("why")
+    if not isinstance(edits, list) or found.get("number") != number or found.get("format") != FORMAT:
+        raise MalformedObject("not a transaction of this format and number")
+    if not isinstance(time, str) or not isinstance(who, str) or not isinstance(why, str) or len(found) != 7:
+        raise MalformedObject("fields are missing or of a wrong type")
+    if not (previous is None or isinstance(previous, str)) or len(edits) > EDITS:
+        raise MalformedObject("previous transaction or number of edits is malformed")
+    return Transaction(
+        number=number,
+        id=transaction_id(body),
+        previous=Id.parse(previous) if previous is not None else None,
+        edits=tuple(map(_decode_edit, edits)),
+        time=check_time(time),
+        who=who,
+        why=why,
+    )
+
+
+def _decode_edit(found: object) -> RefEdit:
+    if not isinstance(found, dict) or found.keys() != {"name", "new", "old"}:
+        raise MalformedObject("an edit has name, new and old")
+    name, new, old = found["name"], found["new"], found["old"]
+    if not isinstance(name, str) or not _REF.match(name):
+        raise MalformedObject("an edit names no ref")
+    if not (new is None or isinstance(new, dict)) or not (old is None or isinstance(old, dict)):
+        raise MalformedObject("the value of a ref is an object")
+    return RefEdit(name, old, new)
