@@ -82,36 +82,27 @@ def draw(entries: Sequence[LogEntry]) -> list[Row]:
         rows.append(Row(" ".join("*" if i == column else "|" for i in range(len(lanes))), entry))
         wanted = list(dict.fromkeys(parent for parent, _ in above[here]))
         fresh = [parent for parent in wanted if parent not in lanes]
-        joined = [parent for parent in wanted if parent in lanes]
         after = [*lanes[:column], *fresh, *lanes[column + 1 :]]
-        rows += [Row(text, None) for text in _between(lanes, after, column, fresh, joined)]
+        moves = [(i, after.index(lane)) for i, lane in enumerate(lanes) if i != column]
+        moves += [(column, after.index(parent)) for parent in wanted]
+        rows += [Row(text, None) for text in _led(moves)]
         lanes = after
     return rows
 
 
-def _between(
-    before: Sequence[Id], after: Sequence[Id], column: int, fresh: Sequence[Id], joined: Sequence[Id]
-) -> list[str]:
-    """The lines between a run in a column and the next: what begins, what joins another lane, what moves."""
+def _led(moves: Sequence[tuple[int, int]]) -> list[str]:
+    """The lines that lead lanes from where they are to where they go, at most one lane to the side a line."""
     lines = []
-    for parent in joined:
-        lines.append(_join(before, column, before.index(parent)))
-    if len(fresh) > 1:
-        for extra in range(1, len(fresh)):
-            left = "| " * (column + extra)
-            moved = len(before) - column - 1
-            lines.append((left + "\\ " + "\\ " * moved).rstrip())
-    elif not fresh and column < len(before) - 1:
-        lines.append(("| " * column + " " + "/ " * (len(before) - column - 1)).rstrip())
+    places = dict.fromkeys(moves)
+    while any(now != goal for now, goal in places):
+        cells: dict[int, str] = {}
+        moved: list[tuple[int, int]] = []
+        for now, goal in places:
+            step = (goal > now) - (goal < now)
+            mark = "|" if not step else "\\" if step > 0 else "/"
+            cell = 2 * now + step
+            cells[cell] = "X" if cells.get(cell, mark) != mark else mark
+            moved.append((now + step, goal))
+        lines.append("".join(cells.get(i, " ") for i in range(max(cells) + 1)))
+        places = dict.fromkeys(moved)
     return lines
-
-
-def _join(lanes: Sequence[Id], column: int, target: int) -> str:
-    """A line that leads from one lane to another past those between."""
-    cells = ["|" if i != column or False else "|" for i in range(len(lanes))]
-    gaps = [" "] * len(lanes)
-    low, high = min(column, target), max(column, target)
-    for i in range(low, high):
-        gaps[i] = "_"
-    gaps[high - 1 if column > target else low] = "/" if column > target else "\\"
-    return "".join(cell + gap for cell, gap in zip(cells, gaps, strict=True)).rstrip()

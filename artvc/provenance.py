@@ -5,7 +5,6 @@ Only facts that help to repeat a run are kept; no environment variables, and no 
 
 import functools
 import getpass
-import importlib.metadata
 import os
 import platform
 import re
@@ -82,6 +81,8 @@ def _printable(text: str) -> str:
 @functools.cache
 def _packages() -> dict[str, Json]:
     """Installed distributions and their versions."""
+    import importlib.metadata  # noqa: PLC0415 -- 15 ms, only for runs
+
     found: dict[str, Json] = {}
     for distribution in importlib.metadata.distributions():
         name = distribution.name

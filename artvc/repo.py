@@ -4,14 +4,13 @@ Functions take a :class:`Repository` when they need two or more of its parts.  I
 things are in ``recording``, ``worktree`` and ``maintenance``.
 """
 
-import difflib
 import io
+import itertools
 import os
-import tomllib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Self
+from typing import TYPE_CHECKING, Final, Self
 
 from artvc.errors import (
     Damaged,
@@ -34,11 +33,13 @@ from artvc.model.objects import (
     JsonObject,
     Properties,
 )
-from artvc.settings import Settings, lookup
+from artvc.settings import Settings, lookup, parse_toml
 from artvc.store.fsio import Disk
-from artvc.store.ingest import Ingest
 from artvc.store.objects import Objects
 from artvc.store.refs import RefLog, RefState
+
+if TYPE_CHECKING:
+    from artvc.store.ingest import Ingest
 
 DIRECTORY: Final = ".artvc"
 FORMAT_VERSION: Final = 1
@@ -51,6 +52,7 @@ _FORMAT: Final[JsonObject] = {
     "whole": chunking.WHOLE,
 }
 _SMALL_FILE: Final = 1024 * 1024
+_SIMILAR_LIMIT: Final = 10_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -240,16 +242,16 @@ class Repository:
         return self._config
 
     def _parse_config(self) -> JsonObject:
-        try:
-            return tomllib.loads(self._config_text())
-        except (UnicodeDecodeError, tomllib.TOMLDecodeError) as exc:
-            raise InvalidInput(f"{self.dir / 'config'} is not valid TOML: {exc}") from exc
+        return parse_toml(self._config_text(), str(self.dir / "config"))
 
     def _config_text(self) -> str:
+        path = str(self.dir / "config")
         try:
-            return self.disk.read_file(str(self.dir / "config"), limit=_SMALL_FILE).decode()
+            return self.disk.read_file(path, limit=_SMALL_FILE).decode()
         except FileNotFoundError:
             return ""
+        except UnicodeDecodeError as exc:
+            raise InvalidInput(f"{path} is not valid TOML: {exc}") from exc
 
     def set_config(self, key: str, value: str | None) -> None:
         """Set a dotted key to text, or remove it (None); comments and order of the file are kept.
@@ -258,11 +260,15 @@ class Repository:
             InvalidInput: the key is malformed or stands for a table.
         """
         import tomlkit  # noqa: PLC0415 -- 40 ms that only this needs
+        import tomlkit.exceptions  # noqa: PLC0415
 
         parts = key.split(".")
         if len(parts) < 2 or not all(part and part.replace("-", "").replace("_", "").isalnum() for part in parts):
             raise InvalidInput(f"not a configuration key: {key!r}", hint="write SECTION.NAME")
-        document = tomlkit.parse(self._config_text())
+        try:
+            document = tomlkit.parse(self._config_text())
+        except tomlkit.exceptions.ParseError as exc:
+            raise InvalidInput(f"{self.dir / 'config'} is not valid TOML: {exc}") from exc
         here = document
         for part in parts[:-1]:
             if part not in here:
@@ -392,8 +398,8 @@ class Repository:
         if reading.version is not None:
             return self.version(project, reading.name, reading.version)
         if reading.selector not in refs:
-            close = difflib.get_close_matches(reading.selector, list(refs), n=1)
-            hint = f"did you mean {reading.name}:{close[0]}?" if close else _version_hint(refs)
+            close = _similar(reading.selector, refs)
+            hint = f"did you mean {reading.name}:{close}?" if close else _version_hint(refs)
             raise NotFound(f"artifact '{project}/{reading.name}' has no alias {reading.selector!r}", hint=hint)
         return self.version(project, reading.name, _number(refs[reading.selector]))
 
@@ -414,10 +420,10 @@ class Repository:
 
     def _no_artifact(self, reading: Reference, project: str | None) -> NotFound:
         known = [collection.name for collection in self.collections()]
-        close = difflib.get_close_matches(reading.name, known, n=1)
+        close = _similar(reading.name, known)
         where = f" in project {reading.project or project!r}" if reading.project or project else ""
         if close:
-            hint = f"did you mean {close[0]!r}?"
+            hint = f"did you mean {close!r}?"
         else:
             hint = "'artvc ls' lists what is there" if known else "nothing has been committed yet"
         return NotFound(f"no artifact {reading.name!r}{where}", hint=hint)
@@ -476,8 +482,8 @@ class Repository:
         tree = root if not parent else (above.id if above and above.kind == EntryKind.DIRECTORY else None)
         if tree is None:
             return None
-        close = difflib.get_close_matches(name, [e.name for e in merkle.iterate(tree, self.objects.get)], n=1)
-        return f"did you mean {(parent + '/' if parent else '') + close[0]!r}?" if close else None
+        close = _similar(name, (e.name for e in merkle.iterate(tree, self.objects.get)))
+        return f"did you mean {(parent + '/' if parent else '') + close!r}?" if close else None
 
     def listdir(self, version: Version, path: str = "") -> Iterator[Entry]:
         """The entries of a directory of a version; of a file, the file itself.  Raises NotFound."""
@@ -522,8 +528,10 @@ class Repository:
         """A file as a seekable stream of verified bytes.  Raises InvalidInput for what is no regular file."""
         return io.BufferedReader(_FileStream(self, entry), 256 * 1024)
 
-    def ingest(self, *, paranoid: bool = False, advance: Callable[[int], None] | None = None) -> Ingest:
+    def ingest(self, *, paranoid: bool = False, advance: Callable[[int], None] | None = None) -> "Ingest":
         """Begin to take in data; see :class:`artvc.store.ingest.Ingest`."""
+        from artvc.store.ingest import Ingest  # noqa: PLC0415 -- threads and chunking that readers don't need
+
         return Ingest(self.objects, workers=self.settings.workers, paranoid=paranoid, advance=advance)
 
 
@@ -560,6 +568,13 @@ class _FileStream(io.RawIOBase):
             self._at += len(piece)
             return len(piece)
         return 0
+
+
+def _similar(word: str, known: Iterable[str]) -> str | None:
+    """The known word most like another, if any is."""
+    import difflib  # noqa: PLC0415 -- only for errors
+
+    return next(iter(difflib.get_close_matches(word, itertools.islice(known, _SIMILAR_LIMIT), n=1)), None)
 
 
 def _checksummed(body: bytes) -> bytes:

@@ -15,7 +15,6 @@ import errno
 import fcntl
 import functools
 import os
-import secrets
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final, ParamSpec, TypeVar
@@ -269,7 +268,7 @@ class Disk:
     def open_temporary(self, tmp: str) -> tuple[str, int]:
         """A new file with a name of its own in ``tmp``: its path and descriptor."""
         while True:
-            path = os.path.join(tmp, secrets.token_hex(8))
+            path = os.path.join(tmp, os.urandom(8).hex())
             with contextlib.suppress(FileExistsError):
                 return path, self.open_new(path)
 

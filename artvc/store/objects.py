@@ -16,7 +16,14 @@ from artvc.errors import Damaged, NotFound
 from artvc.model.ids import Id, Kind
 from artvc.store.fsio import Buffer, Disk
 from artvc.store.index import PackIndex
-from artvc.store.packs import PACK_SUFFIX, Pack, Place, check_object, check_record, decode_record
+from artvc.store.packs import (
+    PACK_SUFFIX,
+    Pack,
+    Place,
+    check_object,
+    check_record,
+    decode_record,
+)
 
 _OPEN_PACKS: Final = 64
 _CACHED_BLOCKS: Final = 16
