@@ -126,9 +126,9 @@ class _Walker:
                 affected.setdefault(trouble, []).append(version.qualified)
         for run in runs:
             self._report.runs += 1
-            trouble = self._commit(run.commit)
-            if trouble:
-                affected.setdefault(trouble, []).append(f"run {run.project}/{run.run_id}")
+            broken = self._commit(run.commit)
+            if broken:
+                affected.setdefault(broken, []).append(f"run {run.project}/{run.run_id}")
         for trouble, labels in affected.items():
             self._report.problems.append(Problem(message=trouble, affected=tuple(labels)))
         self._report.objects = len(self._good)
@@ -202,8 +202,8 @@ class _Walker:
         try:
             while True:
                 found = self._repo.commit(seen)
-                for one in (*found.inputs, *found.outputs):
-                    self._repo.artifact(one.artifact)
+                for artifact in [one.artifact for one in found.inputs] + [one.artifact for one in found.outputs]:
+                    self._repo.artifact(artifact)
                 if found.files is not None:
                     trouble = self._tree(found.files)
                     if trouble:

@@ -102,12 +102,13 @@ def _git_directory(start: Path) -> Path | None:
 def _git_facts(root: Path) -> JsonObject:
     """Commit, branch, origin and whether tracked files differ from the commit; {} where git can't be read."""
     from dulwich.errors import NotGitRepository  # noqa: PLC0415 -- 60 ms that only git users pay
+    from dulwich.refs import HEADREF  # noqa: PLC0415
     from dulwich.repo import Repo as GitRepo  # noqa: PLC0415
 
     try:
         with GitRepo(str(root)) as git:
             facts: JsonObject = {"root": _printable(str(root))}
-            chain, head = git.refs.follow(b"HEAD")
+            chain, head = git.refs.follow(HEADREF)
             if head is not None:
                 facts["commit"] = head.decode("ascii")
                 facts["dirty"] = _is_dirty(git, root, head)
@@ -127,6 +128,7 @@ def _is_dirty(git: "GitRepo", root: Path, head: bytes) -> bool | None:
 
     Like git itself: a file whose size and time are those of the index is not read.
     """
+    from dulwich.index import ConflictedIndexEntry  # noqa: PLC0415
     from dulwich.objects import Blob, Commit  # noqa: PLC0415
 
     index = git.open_index()
@@ -137,6 +139,8 @@ def _is_dirty(git: "GitRepo", root: Path, head: bytes) -> bool | None:
     if any(True for _ in index.changes_from_tree(git.object_store, tree)):
         return True
     for path, entry in index.items():
+        if isinstance(entry, ConflictedIndexEntry):
+            return True
         try:
             status = os.lstat(os.path.join(os.fsencode(root), path))
         except OSError:

@@ -273,7 +273,7 @@ class Repository:
         for part in parts[:-1]:
             if part not in here:
                 here[part] = tomlkit.table()
-            here = here[part]  # type: ignore[assignment]  # tomlkit types tables as items
+            here = here[part]
             if not isinstance(here, dict):
                 raise InvalidInput(f"configuration key {key!r}: {part!r} is a value, not a section")
         if isinstance(here.get(parts[-1]), dict):

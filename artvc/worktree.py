@@ -36,6 +36,7 @@ from artvc.errors import (
     NotFound,
     SourceError,
     StorageError,
+    StorageFull,
 )
 from artvc.model import codec, merkle, names
 from artvc.model.ids import Id, Kind
@@ -43,9 +44,9 @@ from artvc.model.objects import (
     Content,
     Entry,
     EntryKind,
+    Json,
     JsonObject,
     TreeSummary,
-    file_entry,
     symlink_entry,
 )
 from artvc.repo import DIRECTORY, Repository, Version
@@ -63,7 +64,6 @@ _RECORD_BYTES: Final = 64 * 1024 * 1024
 _RUN: Final = 64  # chunks that one work item of a checkout restores
 _PARALLEL: Final = 1024 * 1024  # files from this size on are restored by several threads
 _SHOWN: Final = 5
-_ORIGIN_KEYS: Final = frozenset({"artifact", "asked", "mounts", "name", "number", "path", "project", "subpaths"})
 
 Advance = Callable[[int], None]
 
@@ -273,7 +273,8 @@ def _file(found: Found, content: Content) -> Entry:
         names.check_path(found.path)
     except InvalidInput as exc:
         raise InvalidInput(f"cannot store {found.disk!r}: {exc.message}", hint=f"list it in {IGNORE_FILE}") from exc
-    return file_entry(_base(found.path), content, executable=bool(found.status.st_mode & stat.S_IXUSR))
+    executable = bool(found.status.st_mode & stat.S_IXUSR)
+    return Entry(_base(found.path), content.kind, executable, content.size, 1, content.id)
 
 
 class _Caches:
@@ -289,11 +290,8 @@ class _Caches:
 
     def _place(self, found: Found) -> tuple[StatCache, str, str]:
         """The cache of a file, and its directory and name in there."""
-        depth = found.path.count("/")
-        root = os.path.dirname(found.disk)
+        root = found.disk[: -len(found.path) - 1] or "/"  # the path on disk ends with the path in the artifact
         directory, _, name = found.path.rpartition("/")
-        for _ in range(depth):
-            root = os.path.dirname(root)
         if root not in self._by_root:
             self._by_root[root] = StatCache(self._repo.disk, str(self._repo.dir), root)
         return self._by_root[root], directory, name
@@ -348,19 +346,33 @@ def _write_origin(
     value: JsonObject = {
         "artifact": version.artifact_id.hex(),
         "asked": asked,
-        "mounts": [[name, _stored_path(os.path.relpath(disk, repo.root))] for name, disk in mounts],
+        "mounts": [
+            [_stored_path(name), _stored_path(os.path.relpath(disk, repo.root))] for name, disk in mounts
+        ],
         "name": version.name,
         "number": version.number,
         "project": version.project,
-        "subpaths": list(subpaths),
+        "subpaths": [_stored_path(one) for one in subpaths],
     }
     body = codec.encode_json(value)
-    repo.disk.write_file(_origin_file(repo, mounts), body, tmp=str(repo.dir / "tmp"), durable=False)
+    # The note only spares typing and lets status compare: a read-only or full repository must not fail a
+    # checkout, nor make a commit that is already visible look as if it had failed.
+    with contextlib.suppress(StorageError, StorageFull, FileNotFoundError):
+        repo.disk.write_file(_origin_file(repo, mounts), body, tmp=str(repo.dir / "tmp"), durable=False)
 
 
-def _stored_path(path: str) -> str:
-    """A path as valid Unicode that can be read back: bytes that are no UTF-8 are escaped."""
-    return os.fsencode(path).decode("utf-8", "backslashreplace") if not path.isascii() else path
+def _stored_path(path: str) -> Json:
+    """A path as JSON; one that is no valid Unicode as the hex digits of its bytes."""
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        return {"hex": os.fsencode(path).hex()}
+    return path
+
+
+def _loaded_path(value: Json) -> str:
+    """A path from what :func:`_stored_path` gave.  Raises ValueError, KeyError."""
+    return os.fsdecode(bytes.fromhex(str(value["hex"]))) if isinstance(value, dict) else str(value)
 
 
 def origins(repo: Repository) -> list[Origin]:
@@ -379,14 +391,17 @@ def _read_origin(repo: Repository, path: str) -> Origin:
     mounts, subpaths = value["mounts"], value["subpaths"]
     if not isinstance(mounts, list) or not isinstance(subpaths, list) or not mounts:
         raise MalformedObject(f"{path} is malformed")
+    pairs = [one for one in mounts if isinstance(one, list) and len(one) == 2]
     return Origin(
         project=str(value["project"]),
         name=str(value["name"]),
         number=int(str(value["number"])),
         artifact=Id.parse(str(value["artifact"])),
         asked=str(value["asked"]),
-        mounts=tuple((str(one[0]), os.path.normpath(repo.root / str(one[1]))) for one in mounts),  # type: ignore[index]
-        subpaths=tuple(map(str, subpaths)),
+        mounts=tuple(
+            (_loaded_path(name), os.path.normpath(os.path.join(repo.root, _loaded_path(disk)))) for name, disk in pairs
+        ),
+        subpaths=tuple(map(_loaded_path, subpaths)),
     )
 
 

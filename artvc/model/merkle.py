@@ -108,19 +108,25 @@ def write_directory(entries: Iterable[Entry], put: Put) -> TreeSummary:
     level = 0
     items: Sequence[Entry] | Sequence[Child] = ordered
     while True:
-        nodes = [
-            Child(
-                _last_name(part[-1]) if part else "",
-                sum(item.size for item in part),
-                sum(item.files for item in part),
-                put(Kind.TREE, codec.encode_tree(level, part)),
-            )
-            for part in _node_spans(items, level)
-        ]
+        nodes = [_node(part, level, put) for part in _node_spans(items, level)]
         if len(nodes) == 1:
             return TreeSummary(nodes[0].id, files, size)
         items = nodes
         level += 1
+
+
+def _node(items: Sequence[Entry] | Sequence[Child], level: int, put: Put) -> Child:
+    """Store one node; what its parent says about it."""
+    last = items[-1] if items else None
+    return Child(
+        _last_name(last) if last is not None else "",
+        sum(item.size for item in items),
+        sum(item.files for item in items),
+        put(Kind.TREE, codec.encode_tree(level, items)),
+    )
+
+
+Nested = dict[str, "Nested | Entry"]
 
 
 def _last_name(item: Entry | Child) -> str:
@@ -156,21 +162,22 @@ def write_tree(files: Iterable[tuple[str, Entry]], put: Put) -> TreeSummary:
         Conflict: a path is given twice, or is both a file and a directory.
         LimitExceeded: a path is too deep.
     """
-    root: dict[str, dict | Entry] = {}  # type: ignore[type-arg]  # a recursive type
+    root: Nested = {}
     for path, entry in files:
         *parents, name = path.split("/")
         if len(parents) >= names.PATH_DEPTH:
             raise LimitExceeded(f"path deeper than {names.PATH_DEPTH}: {path[:200]!r}")
         here = root
         for parent in parents:
-            here = here.setdefault(parent, {})
-            if not isinstance(here, dict):
+            below = here.setdefault(parent, {})
+            if not isinstance(below, dict):
                 raise Conflict(f"{path!r} has a file where it needs a directory")
+            here = below
         if name in here:
             raise Conflict(f"two files want the path {path!r}")
         here[name] = entry
 
-    def store(directory: dict[str, dict | Entry]) -> TreeSummary:  # type: ignore[type-arg]
+    def store(directory: Nested) -> TreeSummary:
         return write_directory(
             [
                 directory_entry(name, store(item)) if isinstance(item, dict) else item
@@ -312,7 +319,9 @@ def _opened(nodes: Iterable[TreeNode]) -> dict[Id | Entry, Child | Entry]:
 
 
 def _open_inner(items: dict[Id | Entry, Child | Entry], get: Get) -> dict[Id | Entry, Child | Entry]:
-    kept = {key: one for key, one in items.items() if isinstance(one, Entry)}
+    kept: dict[Id | Entry, Child | Entry] = {
+        key: one for key, one in items.items() if isinstance(one, Entry)
+    }
     kept.update(_opened(read_node(one.id, get) for one in items.values() if isinstance(one, Child)))
     return kept
 

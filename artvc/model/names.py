@@ -19,6 +19,7 @@ PATH_DEPTH: Final = 64
 LATEST: Final = "latest"
 
 _NAME = re.compile(r"[a-zA-Z0-9_.\-]+\Z")
+_PLAIN = re.compile(r"[a-zA-Z0-9_][a-zA-Z0-9_.\-]{0,200}\Z")
 _VERSION = re.compile(r"v(0|[1-9][0-9]{0,17})\Z")
 _ANY_VERSION = re.compile(r"v[0-9]+\Z")
 _HEX_PREFIX = re.compile(r"[0-9a-f]{4,64}\Z")
@@ -113,12 +114,12 @@ def check_file_name(name: str) -> str:
     Args:
         name: one component; bytes that are not UTF-8 stand in it as surrogates (``os.fsdecode``).
     """
+    if _PLAIN.match(name):
+        return name  # nearly all names: the tests below can't fail
     if not name or name in {".", ".."} or "/" in name:
         raise _fail("file name", name, "empty, '.', '..' or with '/'")
     if len(name.encode("utf-8", "surrogateescape")) > FILE_NAME_BYTES:
         raise _fail("file name", name, f"longer than {FILE_NAME_BYTES} bytes")
-    if name.isascii() and name.isalnum():
-        return name  # nearly all names: the tests below can't fail
     if _CONTROL.search(name):
         raise _fail("file name", name, "has a control or direction character")
     folded = unicodedata.normalize("NFKC", name.translate(_IGNORABLE)).casefold()

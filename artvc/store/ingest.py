@@ -74,10 +74,10 @@ class IngestTotals:
     stored: int = 0
 
 
-class _Small(NamedTuple):
+class _Small(NamedTuple, Generic[T]):
     """What a worker made of a batch of small files."""
 
-    taken: list[tuple[Source[object], bytes, os.stat_result]]
+    taken: list[tuple[Source[T], bytes, os.stat_result]]
     block: Block | None
 
 
@@ -88,20 +88,20 @@ class _Segment(NamedTuple):
     blocks: list[Block]
 
 
-class _Large:
+class _Large(Generic[T]):
     """A large file under way: its chunk list grows as results come in."""
 
-    def __init__(self, source: Source[object], chunks: ChunkList) -> None:
+    def __init__(self, source: Source[T], chunks: ChunkList) -> None:
         self.source = source
         self.chunks = chunks
         self.status: os.stat_result | None = None
 
 
-class _Job(NamedTuple):
+class _Job(NamedTuple, Generic[T]):
     """A result that is awaited, in order."""
 
-    future: "Future[_Small | _Segment]"
-    large: _Large | None
+    future: "Future[_Small[T]] | Future[_Segment]"
+    large: _Large[T] | None
     buffer: bytearray | None
     last: bool
 
@@ -150,38 +150,37 @@ class Ingest:
 
     # -- files --------------------------------------------------------------------------------------------
 
-    def add_files(self, sources: Iterable[Source[T]]) -> list[Taken[T]]:
-        """Take in files.
+    def add_files(self, sources: Iterable[Source[T]]) -> Iterator[Taken[T]]:
+        """Take in files while the results are iterated over.
 
-        Returns:
+        Yields:
             one result a source, in no particular order.
 
         Raises:
             SourceError: a file can't be read, is no regular file, or changed meanwhile.
             StorageFull, StorageError: the repository's disk.
         """
-        taken: list[Taken[T]] = []
-        waiting: deque[_Job] = deque()
-        batch: list[Source[object]] = []
+        waiting: deque[_Job[T]] = deque()
+        batch: list[Source[T]] = []
         size = 0
         try:
             for source in sources:
                 if source.size >= SMALL:
-                    self._read_large(source, waiting, taken)
+                    for job in self._read_large(source):
+                        yield from self._submitted(job, waiting)
                     continue
                 batch.append(source)
                 size += source.size
                 if size >= SOLID or len(batch) >= SOLID_FILES:
-                    self._submit(_Job(self._pool.submit(self._small, batch), None, None, True), waiting, taken)
+                    yield from self._submitted(self._small_job(batch), waiting)
                     batch, size = [], 0
             if batch:
-                self._submit(_Job(self._pool.submit(self._small, batch), None, None, True), waiting, taken)
+                yield from self._submitted(self._small_job(batch), waiting)
             while waiting:
-                self._collect(waiting.popleft(), taken)
+                yield from self._collect(waiting.popleft())
         finally:
             for job in waiting:
                 job.future.cancel()
-        return taken
 
     def add_file(self, path: str) -> Taken[str]:
         """Take in one file.  Raises as :meth:`add_files`."""
@@ -189,7 +188,8 @@ class Ingest:
             size = os.stat(path).st_size
         except OSError as exc:
             raise _source_error(exc, path) from exc
-        return self.add_files([Source(path, size, path)])[0]
+        (taken,) = self.add_files([Source(path, size, path)])
+        return taken
 
     def add_bytes(self, data: bytes) -> Content:
         """Take in bytes as a file."""
@@ -202,30 +202,31 @@ class Ingest:
             return Content(EntryKind.CHUNK, Id(result.parts[0][0]), 0)
         return chunks.finish()
 
-    def _submit(self, job: _Job, waiting: deque[_Job], taken: list[Taken[T]]) -> None:
+    def _small_job(self, batch: list[Source[T]]) -> "_Job[T]":
+        return _Job(self._pool.submit(self._small, batch), None, None, True)
+
+    def _submitted(self, job: "_Job[T]", waiting: "deque[_Job[T]]") -> Iterator[Taken[T]]:
+        """Queue a job; the results of those that the look-ahead has no room for."""
         waiting.append(job)
         while len(waiting) > AHEAD:
-            self._collect(waiting.popleft(), taken)
+            yield from self._collect(waiting.popleft())
 
-    def _collect(self, job: _Job, taken: list[Taken[T]]) -> None:
+    def _collect(self, job: "_Job[T]") -> Iterator[Taken[T]]:
         """Take the next result in order: append what is new, finish files."""
         result = job.future.result()
         if isinstance(result, _Small):
             if result.block is not None:
                 self._append(DATA, [result.block])
             for source, raw, status in result.taken:
-                content = Content(EntryKind.CHUNK, Id(raw), status.st_size)
-                taken.append(Taken(source.key, content, status))  # type: ignore[arg-type]
                 self._count(status.st_size)
-            return
-        large = job.large
-        assert large is not None  # noqa: S101 -- segments come with their file
-        self._take_segment(result, large.chunks)
-        if job.buffer is not None:
-            self._buffers.append(job.buffer)
-        if job.last and large.status is not None:
-            taken.append(Taken(large.source.key, large.chunks.finish(), large.status))  # type: ignore[arg-type]
-            self.totals.files += 1
+                yield Taken(source.key, Content(EntryKind.CHUNK, Id(raw), status.st_size), status)
+        elif job.large is not None:
+            self._take_segment(result, job.large.chunks)
+            if job.buffer is not None:
+                self._buffers.append(job.buffer)
+            if job.last and job.large.status is not None:
+                self.totals.files += 1
+                yield Taken(job.large.source.key, job.large.chunks.finish(), job.large.status)
 
     def _count(self, size: int) -> None:
         self.totals.files += 1
@@ -246,7 +247,7 @@ class Ingest:
 
     # -- large files --------------------------------------------------------------------------------------
 
-    def _read_large(self, source: Source[object], waiting: deque[_Job], taken: list[Taken[T]]) -> None:
+    def _read_large(self, source: Source[T]) -> "Iterator[_Job[T]]":
         """Read a file segment by segment; the bytes behind the last sure cut go before the next segment."""
         large = _Large(source, ChunkList(self.put))
         with _opened(source.path) as (fd, before):
@@ -268,7 +269,7 @@ class Ingest:
                 if last:
                     large.status = _unchanged(fd, before, source.path, total=before.st_size - left)
                 future = self._pool.submit(self._segment, view, [end for end in ends if end])
-                self._submit(_Job(future, large, buffer, last), waiting, taken)
+                yield _Job(future, large, buffer, last)
 
     def _buffer(self) -> bytearray:
         """A buffer that no one uses; fresh ones are zeroed page by page, which costs more than a copy."""
@@ -295,9 +296,9 @@ class Ingest:
 
     # -- small files --------------------------------------------------------------------------------------
 
-    def _small(self, batch: list[Source[object]]) -> _Small:
+    def _small(self, batch: list[Source[T]]) -> _Small[T]:
         """Read small files and compress the new ones together (in a worker)."""
-        taken: list[tuple[Source[object], bytes, os.stat_result]] = []
+        taken: list[tuple[Source[T], bytes, os.stat_result]] = []
         members: list[Member] = []
         pieces: list[bytes] = []
         seen: set[bytes] = set()
