@@ -250,12 +250,8 @@ def _plan(
 
 def _number_of(state: RefState, base: str, artifact: Id) -> int | None:
     """The version that has this content already (the newest, should there be several)."""
-    wanted = artifact.hex()
-    numbers = [
-        number
-        for ref, value in state.below(base).items()
-        if value.get("artifact") == wanted and (number := names.version_number(ref)) is not None
-    ]
+    found = map(names.version_number, state.having(base, artifact.hex()))
+    numbers = [number for number in found if number is not None]
     return max(numbers, default=None)
 
 

@@ -350,9 +350,7 @@ class Repository:
             raise NotFound(
                 f"artifact '{project}/{name}' has no version v{number}", hint=_version_hint(refs)
             )
-        aliases = [
-            ref for ref, value in refs.items() if names.version_number(ref) is None and _number(value) == number
-        ]
+        aliases = [ref for ref, value in refs.items() if value.get("version") == number]
         return _version(state, project, name, number, aliases)
 
     def resolve(self, reference: str, *, project: str | None = None) -> Found:

@@ -225,9 +225,17 @@ def mounts_of(paths: Sequence[Path]) -> tuple[tuple[str, str], ...]:
     return mounts
 
 
-def snapshot(
+class Intake(NamedTuple):
+    """Files that were taken in: their paths in the artifact with their entries, what was left out, and stat caches."""
+
+    entries: list[tuple[str, Entry]]
+    warnings: list[str]
+    caches: list[StatCache]
+
+
+def take_in(
     repo: Repository, ingest: Ingest, mounts: Sequence[tuple[str, str]], *, advance: Advance | None = None
-) -> Snapshot:
+) -> Intake:
     """Take files in; those whose status says that their content is known are not read.
 
     Args:
@@ -260,8 +268,16 @@ def snapshot(
     for found, content, status in ingest.add_files(sources()):
         entries.append((found.path, _file(found, content)))
         caches.put(found, status, content, began)
-    tree = merkle.write_tree(entries, ingest.put)
-    return Snapshot(tree, tuple(walk.warnings), tuple(caches.opened), repo, tuple(mounts))
+    return Intake(entries, walk.warnings, caches.opened)
+
+
+def snapshot(
+    repo: Repository, ingest: Ingest, mounts: Sequence[tuple[str, str]], *, advance: Advance | None = None
+) -> Snapshot:
+    """Take files in as one tree.  Arguments and errors as for :func:`take_in`."""
+    taken = take_in(repo, ingest, mounts, advance=advance)
+    tree = merkle.write_tree(taken.entries, ingest.put)
+    return Snapshot(tree, tuple(taken.warnings), tuple(taken.caches), repo, tuple(mounts))
 
 
 def _base(path: str) -> str:
@@ -588,6 +604,7 @@ def checkout(
     subpaths: Sequence[str] = (),
     force: bool = False,
     exact: bool = False,
+    merge: bool = False,
     advance: Advance | None = None,
 ) -> CheckoutResult:
     """Restore a version.  Interrupted, it can simply be repeated: what is right already is not written again.
@@ -600,6 +617,7 @@ def checkout(
         subpaths: restore only these files and directories of the version.
         force: overwrite files that are the user's.
         exact: also remove files that the version does not have.
+        merge: remove none, not even unchanged ones of the version that the directory came from.
         advance: called with bytes restored.
 
     Raises:
@@ -621,7 +639,8 @@ def checkout(
         if os.path.lexists(target):
             if not os.path.isdir(target) or os.path.islink(target):
                 raise Conflict(f"{str(dest)!r} is not a directory")
-            result = _update(repo, version, target, wanted, clean_paths, force, exact, advance)
+            base = {} if merge else _base_of(repo, target, clean_paths)
+            result = _update(repo, version, target, wanted, base, force, exact, advance)
         else:
             result = _create(repo, version, target, wanted, advance)
     _write_origin(repo, version, mounts, asked=asked or version.label, subpaths=clean_paths)
@@ -666,22 +685,26 @@ def _staging_lock(repo: Repository, staging: str) -> str:
     return str(repo.dir / "locks" / f"checkout-{xxh3_128_hexdigest(os.fsencode(staging))}")
 
 
+def _base_of(repo: Repository, target: str, subpaths: Sequence[str]) -> dict[str, Entry]:
+    """The files that a directory had from the version that it came from; {} where only parts are restored."""
+    origin = origin_of(repo, [Path(target)])
+    if origin is not None and not subpaths:
+        with contextlib.suppress(NotFound):
+            return dict(_expected(repo, origin.artifact, origin.subpaths))
+    return {}
+
+
 def _update(
     repo: Repository,
     version: Version,
     target: str,
     wanted: dict[str, Entry],
-    subpaths: Sequence[str],
+    base: dict[str, Entry],
     force: bool,
     exact: bool,
     advance: Advance | None,
 ) -> CheckoutResult:
     """Bring an existing directory to a version."""
-    base: dict[str, Entry] = {}
-    origin = origin_of(repo, [Path(target)])
-    if origin is not None and not subpaths:
-        with contextlib.suppress(NotFound):
-            base = dict(_expected(repo, origin.artifact, origin.subpaths))
     plan = _decide(repo, target, wanted, base=base, force=force, exact=exact)
     if plan.blocked:
         shown = ", ".join(repr(path) for path in plan.blocked[:_SHOWN])

@@ -85,7 +85,7 @@ def name_bytes(name: str) -> bytes:
     return name.encode("utf-8", "surrogateescape")
 
 
-def encode_tree(level: int, items: Sequence[Entry] | Sequence[Child]) -> bytes:
+def encode_tree(level: int, items: Sequence[Entry | Child]) -> bytes:
     """A directory node.
 
     Args:

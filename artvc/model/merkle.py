@@ -115,7 +115,7 @@ def write_directory(entries: Iterable[Entry], put: Put) -> TreeSummary:
         level += 1
 
 
-def _node(items: Sequence[Entry] | Sequence[Child], level: int, put: Put) -> Child:
+def _node(items: Sequence[Entry | Child], level: int, put: Put) -> Child:
     """Store one node; what its parent says about it."""
     last = items[-1] if items else None
     return Child(

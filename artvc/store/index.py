@@ -19,7 +19,7 @@ from xxhash import xxh3_64_intdigest
 from artvc.errors import Damaged, StorageError, StorageFull
 from artvc.model.ids import ID_SIZE, Kind
 from artvc.store.fsio import Disk
-from artvc.store.packs import PACK_SUFFIX, Pack, Place, index_places, pack_name
+from artvc.store.packs import PACK_SUFFIX, Pack, Place, index_places, is_pack_name
 
 _MAGIC: Final = b"ARTVCMIX"
 _FORMAT: Final = 1
@@ -139,16 +139,17 @@ class PackIndex:
 
     def refresh(self) -> bool:
         """Take up the packs that have come and forget those that have gone; whether there were any."""
-        listed = {name.removesuffix(PACK_SUFFIX) for name in self._disk.listdir(self._packs) if pack_name(name)}
+        listed = set(self._disk.listdir(self._packs))
         if not self._known and self._merged is None:
             self._map()
-        gone = self._known - listed
+        gone = {name for name in self._known if name + PACK_SUFFIX not in listed}
         if gone:
             merged_ones = gone.intersection(self._merged.packs if self._merged else ())
             self.forget()
             if not merged_ones:
                 self._map()
-        fresh = sorted(listed - self._known)
+        unknown = listed.difference([name + PACK_SUFFIX for name in self._known])
+        fresh = sorted(name[: -len(PACK_SUFFIX)] for name in unknown if is_pack_name(name))
         for name in fresh:
             self._take(name)
         self._merge_if_due()

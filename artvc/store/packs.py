@@ -19,7 +19,7 @@ from blake3 import blake3
 from xxhash import xxh3_64, xxh3_64_intdigest
 
 from artvc.errors import Damaged
-from artvc.model.ids import ID_SIZE, PACK_CONTEXT, Id, Kind, raw_id
+from artvc.model.ids import ID_SIZE, PACK_CONTEXT, Kind, raw_id
 from artvc.store import codecs
 from artvc.store.fsio import Buffer, Disk
 
@@ -28,6 +28,8 @@ PACK_SUFFIX: Final = ".pack"
 FORMAT: Final = 1
 DATA, META = 1, 2
 MEMBERS: Final = 4096
+_NAME_LENGTH: Final = 2 * ID_SIZE + len(PACK_SUFFIX)
+_HEX: Final = frozenset("0123456789abcdef")
 
 _HEADER = struct.Struct("<8sBB6x")  # magic, format, content
 _RECORD = struct.Struct("<4sBxHIIQ")  # magic, codec, members, plain bytes, stored bytes, xxh3
@@ -378,10 +380,6 @@ def index_places(pack: str, index: bytes) -> Iterator[tuple[bytes, Place]]:
         yield raw, Place(pack, kind, offset, length, inside, size)
 
 
-def pack_name(name: str) -> Id | None:
-    """The pack id that a file name stands for; None for anything else (editors and sync tools leave things)."""
-    stem = name.removesuffix(PACK_SUFFIX)
-    try:
-        return Id.parse(stem) if stem != name else None
-    except ValueError:
-        return None
+def is_pack_name(name: str) -> bool:
+    """Whether a file name is that of a pack (editors and sync tools leave other things)."""
+    return len(name) == _NAME_LENGTH and name.endswith(PACK_SUFFIX) and _HEX.issuperset(name[: -len(PACK_SUFFIX)])
