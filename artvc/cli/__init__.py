@@ -1,0 +1,1 @@
+"""The shell: parses, calls the library, renders what it returns.  The only part that knows click."""

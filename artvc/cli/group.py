@@ -1,0 +1,153 @@
+"""The click group: global options, lazy commands, and what each command can ask about them."""
+
+import importlib
+import os
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, ParamSpec, TypeVar
+
+import click
+
+from artvc import settings as settings_module
+from artvc.cli.main import COMMANDS
+from artvc.repo import Repository
+from artvc.settings import Settings
+
+P = ParamSpec("P")
+R = TypeVar("R")
+HELP_NAMES: Final = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
+
+
+@dataclass(slots=True)
+class Face:
+    """How this invocation talks: what every command may ask.
+
+    Attributes:
+        environ: the environment.
+        as_json: print one JSON document instead of text.
+        quiet: print only what was asked for, no progress.
+        color: ``auto``, ``always`` or ``never``.
+        paging: whether a pager may be used.
+    """
+
+    environ: Mapping[str, str]
+    as_json: bool = False
+    quiet: bool = False
+    color: str = "auto"
+    paging: bool = True
+
+    @property
+    def settings(self) -> Settings:
+        """The settings that the environment asks for."""
+        return settings_module.from_environment(self.environ)
+
+    def repository(self) -> Repository:
+        """The repository of the working directory, or that of ARTVC_DIR.  Raises NotARepository."""
+        chosen = self.environ.get("ARTVC_DIR")
+        if chosen:
+            return Repository.open(Path(chosen), self.settings)
+        return Repository.discover(Path.cwd(), self.settings)
+
+    @property
+    def colored(self) -> bool:
+        """Whether stdout gets colours (NO_COLOR, CLICOLOR, FORCE_COLOR, TERM as is customary)."""
+        if self.as_json or self.color == "never":
+            return False
+        if self.color == "always" or self.environ.get("FORCE_COLOR", "0") not in {"", "0"}:
+            return True
+        wanted = not self.environ.get("NO_COLOR") and self.environ.get("CLICOLOR", "1") != "0"
+        return wanted and self.environ.get("TERM") != "dumb" and sys.stdout.isatty()
+
+    def say(self, text: str) -> None:
+        """Print text for people, unless told to be quiet."""
+        if text and not self.quiet:
+            click.echo(text)
+
+    def show(self, text: str) -> None:
+        """Print what was asked for, through the pager where it is longer than the terminal."""
+        if self.paging and sys.stdout.isatty() and text.count("\n") >= _terminal_lines():
+            from artvc.cli.pager import page  # noqa: PLC0415
+
+            page(text, self.environ)
+        elif text:
+            click.echo(text)
+
+
+def _terminal_lines() -> int:
+    try:
+        return os.get_terminal_size(sys.stdout.fileno()).lines
+    except (OSError, ValueError):
+        return 24
+
+
+def _set(context: click.Context, parameter: click.Parameter, value: object) -> object:
+    """Note a global option wherever it stood."""
+    face = context.find_object(Face)
+    if face is not None and value and parameter.name == "as_json":
+        face.as_json = True
+    if face is not None and value and parameter.name == "quiet":
+        face.quiet = True
+    return value
+
+
+def common(command: Callable[P, R]) -> Callable[P, R]:
+    """Let a command accept ``--json`` and ``--quiet`` after its name too."""
+    quiet = click.option(
+        "-q", "--quiet", is_flag=True, expose_value=False, callback=_set, help="Print less, no progress."
+    )
+    as_json = click.option(
+        "--json", "as_json", is_flag=True, expose_value=False, callback=_set, help="Print one JSON document."
+    )
+    return quiet(as_json(command))
+
+
+face_of = click.make_pass_decorator(Face)
+
+
+class LazyGroup(click.Group):
+    """A group whose commands are imported when they are needed."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        module, attribute = COMMANDS[cmd_name]
+        command = getattr(importlib.import_module(module), attribute)
+        assert isinstance(command, click.Command)  # noqa: S101 -- the table above says so
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        name = args[0] if args else ""
+        if name and name not in COMMANDS and not name.startswith("-"):
+            import difflib  # noqa: PLC0415 -- only for a mistyped command
+
+            close = difflib.get_close_matches(name, COMMANDS, n=1)
+            hint = f"; did you mean '{close[0]}'?" if close else ""
+            raise click.UsageError(f"'{name}' is no artvc command{hint}", ctx)
+        return super().resolve_command(ctx, args)
+
+
+@click.group(cls=LazyGroup, context_settings=HELP_NAMES, invoke_without_command=False)
+@click.option("-C", "directory", multiple=True, metavar="DIR", help="Run as if started in DIR.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+@click.option("-q", "--quiet", is_flag=True, help="Print less, no progress.")
+@click.option("--color", type=click.Choice(["auto", "always", "never"]), default="auto", help="Use colours.")
+@click.option("--no-pager", is_flag=True, help="Never use a pager.")
+@click.version_option(None, "-V", "--version", package_name="artvc", message="artvc %(version)s")
+@click.pass_context
+def group(
+    context: click.Context, directory: tuple[str, ...], as_json: bool, quiet: bool, color: str, no_pager: bool
+) -> None:
+    """Version datasets, models and runs like code: commit, checkout, log."""
+    for one in directory:
+        try:
+            os.chdir(one)
+        except OSError as exc:
+            raise click.UsageError(f"cannot change to '{one}': {exc.strerror}", context) from exc
+    context.obj = Face(os.environ, as_json=as_json, quiet=quiet, color=color, paging=not no_pager)

@@ -1,0 +1,182 @@
+"""Commands that look: log, show, ls, cat, status."""
+
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+
+from artvc import history, worktree
+from artvc.cli.completion import complete_reference
+from artvc.cli.group import Face, common, face_of
+from artvc.cli.render import (
+    Paint,
+    collections_json,
+    collections_text,
+    entries_text,
+    entry_entries_json,
+    entry_json,
+    log_text,
+    run_text,
+    status_json,
+    status_text,
+    to_json,
+    version_json,
+    version_text,
+)
+from artvc.errors import InvalidInput, NotFound
+from artvc.model.objects import Entry, EntryKind
+from artvc.repo import Found, Repository
+
+
+@click.command()
+@click.argument("reference", metavar="[REF]", required=False, shell_complete=complete_reference)
+@click.option("-n", "--max-count", "limit", type=click.IntRange(min=0), metavar="N", help="At most N runs.")
+@click.option("--oneline", is_flag=True, help="One line a run.")
+@click.option("--graph", is_flag=True, help="Draw the lineage at the left.")
+@click.option("--project", metavar="P", help="Only runs of this project.")
+@common
+@face_of
+def log(
+    face: Face, reference: str | None, limit: int | None, oneline: bool, graph: bool, project: str | None
+) -> None:
+    """Show runs, newest first, with the versions they used and made.
+
+    With REF: only the run that made that version, and everything that led to it.
+    """
+    with face.repository() as repo:
+        entries = list(history.log(repo, reference, project=project, limit=limit))
+    if face.as_json:
+        click.echo(to_json({"commits": [entry_json(entry) for entry in entries]}))
+    else:
+        face.show(log_text(entries, Paint(colored=face.colored), oneline=oneline, graph=graph))
+
+
+@click.command()
+@click.argument("reference", metavar="REF|RUN", shell_complete=complete_reference)
+@common
+@face_of
+def show(face: Face, reference: str) -> None:
+    """Show everything about a version, or about a run (by id, name or commit)."""
+    with face.repository() as repo:
+        try:
+            found = repo.resolve(reference)
+        except (NotFound, InvalidInput) as missing:
+            _show_run(face, repo, reference, missing)
+            return
+        _show_version(face, repo, found)
+
+
+def _show_run(face: Face, repo: Repository, word: str, missing: NotFound | InvalidInput) -> None:
+    """Show a run of that name; if there is none either, what was wrong with the reference is the better answer."""
+    try:
+        run = history.find_run(repo, word)
+    except NotFound:
+        raise missing from None
+    entry = history.entry_of(repo, run)
+    if face.as_json:
+        click.echo(to_json(entry_json(entry)))
+    else:
+        face.show(run_text(entry, Paint(colored=face.colored)))
+
+
+def _show_version(face: Face, repo: Repository, found: Found) -> None:
+    version = found.version
+    artifact = repo.artifact(version.artifact_id)
+    properties = repo.properties(version.properties_id)
+    made = history.producers(repo, version.project, version.artifact_id)
+    used = history.consumers(repo, version.project, version.artifact_id)
+    if not face.as_json:
+        content = (artifact.files, artifact.size, artifact.root.hex())
+        paint = Paint(colored=face.colored)
+        face.show(version_text(version, artifact.type, content, properties, made, used, paint))
+        return
+    click.echo(
+        to_json(
+            {
+                **version_json(version),
+                "type": artifact.type,
+                "files": artifact.files,
+                "bytes": artifact.size,
+                "tree": artifact.root.hex(),
+                "description": properties.description,
+                "metadata": properties.metadata,
+                "tags": list(properties.tags),
+                "made_by": [entry.commit.run_id for entry in made],
+                "used_by": [entry.commit.run_id for entry in used],
+            }
+        )
+    )
+
+
+@click.command()
+@click.argument("reference", metavar="[REF[/PATH]]", required=False, shell_complete=complete_reference)
+@click.option("-l", "--long", is_flag=True, help="Kind, size and hash too.")
+@click.option("-R", "--recursive", is_flag=True, help="All files below, with their paths.")
+@click.option("--project", metavar="P", help="Only artifacts of this project.")
+@common
+@face_of
+def ls(face: Face, reference: str | None, long: bool, recursive: bool, project: str | None) -> None:
+    """List artifacts, or the files of a version."""
+    paint = Paint(colored=face.colored)
+    with face.repository() as repo:
+        if reference is None:
+            collections = repo.collections(project)
+            if face.as_json:
+                click.echo(to_json(collections_json(repo, collections)))
+            else:
+                face.show(collections_text(repo, collections, paint))
+            return
+        found = repo.resolve(reference)
+        entries = list(_entries(repo, found, recursive=recursive))
+        if face.as_json:
+            click.echo(to_json({**version_json(found.version), "entries": entry_entries_json(entries)}))
+        else:
+            face.show(entries_text(entries, paint, long=long))
+
+
+def _entries(repo: Repository, found: Found, *, recursive: bool) -> Iterator[tuple[str, Entry]]:
+    if recursive:
+        yield from repo.walk(found.version, found.path)
+        return
+    for entry in repo.listdir(found.version, found.path):
+        yield entry.name, entry
+
+
+@click.command()
+@click.argument("reference", metavar="REF/PATH", shell_complete=complete_reference)
+@common
+@face_of
+def cat(face: Face, reference: str) -> None:
+    """Print the bytes of a file of a version, verified."""
+    with face.repository() as repo:
+        found = repo.resolve(reference)
+        entry = repo.entry(found.version, found.path)
+        if entry.kind == EntryKind.DIRECTORY:
+            hint = f"'artvc ls {reference}' lists its files"
+            raise InvalidInput(f"'{reference}' is a directory", hint=hint)
+        out = sys.stdout.buffer
+        for piece in repo.read(entry):
+            out.write(piece)
+        out.flush()
+
+
+@click.command()
+@click.argument("paths", nargs=-1, type=click.Path(path_type=Path))
+@click.option("--exit-code", is_flag=True, help="Exit with 1 if anything differs.")
+@common
+@face_of
+def status(face: Face, paths: tuple[Path, ...], exit_code: bool) -> int:
+    """Show how directories differ from the versions that they came from."""
+    with face.repository() as repo:
+        found = worktree.status(repo, paths=paths)
+    for one in found:
+        for warning in one.warnings:
+            click.echo(f"artvc: warning: {warning}", err=True)
+    if face.as_json:
+        click.echo(to_json(status_json(found)))
+    elif not face.quiet:
+        shown = [os.path.relpath(one.path) for one in found]
+        face.show(status_text(found, shown, Paint(colored=face.colored)))
+    return int(exit_code and any(not one.clean for one in found))

@@ -1,0 +1,466 @@
+"""Values as text for people, or as JSON for programs.  Pure: takes values, returns strings.
+
+Whatever came from a repository passes :func:`clean` before it goes to a terminal: control and direction characters
+become visible escapes, so that a commit message can't move the cursor or spell something else than it says.  JSON
+output is exact.
+"""
+
+import datetime
+import json
+import re
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+from artvc import lineage
+from artvc.history import Edge, LogEntry
+from artvc.maintenance import FsckReport
+from artvc.model.objects import Entry, EntryKind, Json, JsonObject, Properties
+from artvc.recording import CommitResult
+from artvc.repo import Collection, Repository, Version
+from artvc.worktree import CheckoutResult, WorktreeStatus
+
+_HOSTILE: Final = re.compile(
+    r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
+)
+_COLORS: Final = {"red": 31, "green": 32, "yellow": 33, "blue": 34, "cyan": 36, "bold": 1, "dim": 2}
+_KIND_MARK: Final = {EntryKind.DIRECTORY: "dir", EntryKind.SYMLINK: "link", EntryKind.REFERENCE: "ref"}
+
+
+def clean(text: object, *, lines: bool = False) -> str:
+    """Text that is safe on a terminal; line breaks stay only with ``lines``."""
+    shown = _HOSTILE.sub(lambda match: match[0].encode("unicode_escape", "surrogatepass").decode(), str(text))
+    return shown if lines else shown.replace("\n", "\\n").replace("\t", " ")
+
+
+class Paint:
+    """Colours, or none."""
+
+    def __init__(self, *, colored: bool) -> None:
+        self._colored = colored
+
+    def __call__(self, text: str, *styles: str) -> str:
+        if not self._colored or not styles:
+            return text
+        codes = ";".join(str(_COLORS[style]) for style in styles)
+        return f"\x1b[{codes}m{text}\x1b[0m"
+
+
+def size(count: int) -> str:
+    """Bytes for people, in powers of 1024."""
+    if count < 1024:
+        return f"{count} B"
+    amount = float(count)
+    for unit in ("KiB", "MiB", "GiB", "TiB"):
+        amount /= 1024
+        if amount < 1000 or unit == "TiB":
+            return f"{amount:.1f} {unit}"
+    raise AssertionError(count)
+
+
+def counted(count: int, noun: str) -> str:
+    """``1 file``, ``2 files``."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def moment(text: str) -> str:
+    """A stored time in the local time zone, to the second."""
+    when = datetime.datetime.fromisoformat(text).astimezone()
+    return when.strftime("%Y-%m-%d %H:%M:%S %z")
+
+
+def to_json(value: Json) -> str:
+    """One JSON document, readable."""
+    return json.dumps(value, indent=2, ensure_ascii=True, sort_keys=False)
+
+
+def error_text(message: str, hint: str | None) -> str:
+    """A failure as one line: what went wrong and where, then what to do about it."""
+    return f"artvc: error: {clean(message)}" + (f"; {clean(hint)}" if hint else "")
+
+
+def error_json(kind: str, message: str, hint: str | None, code: int) -> str:
+    """A failure as one line of JSON."""
+    return json.dumps({"error": {"code": code, "hint": hint, "kind": kind, "message": message}})
+
+
+def table(rows: Sequence[Sequence[str]], *, right: Iterable[int] = ()) -> str:
+    """Columns, aligned; those in ``right`` to the right."""
+    if not rows:
+        return ""
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    right = set(right)
+    return "\n".join(
+        "  ".join(
+            cell.rjust(width) if i in right else cell.ljust(width)
+            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in rows
+    )
+
+
+# -- versions and runs ------------------------------------------------------------------------------------
+
+
+def version_json(version: Version) -> JsonObject:
+    """What every command says of a version."""
+    return {
+        "project": version.project,
+        "name": version.name,
+        "version": f"v{version.number}",
+        "artifact": version.artifact_id.hex(),
+        "commit": version.commit_id.hex(),
+        "aliases": list(version.aliases),
+    }
+
+
+def edge_json(edge: Edge) -> JsonObject:
+    """An input or output of a run."""
+    return {
+        "project": edge.project,
+        "name": edge.name,
+        "type": edge.type,
+        "version": None if edge.number is None else f"v{edge.number}",
+        "artifact": edge.artifact_id.hex(),
+        "aliases": list(edge.aliases),
+        "asked": edge.asked or None,
+    }
+
+
+def entry_json(entry: LogEntry) -> JsonObject:
+    """A run of the log, all fields."""
+    commit = entry.commit
+    return {
+        "commit": entry.commit_id.hex(),
+        "run": commit.run_id,
+        "name": commit.run_name,
+        "project": commit.project,
+        "job_type": commit.job_type,
+        "group": commit.group,
+        "tags": list(commit.tags),
+        "notes": commit.notes,
+        "state": commit.state,
+        "exit_code": commit.exit_code,
+        "started": commit.started,
+        "ended": commit.ended,
+        "author": commit.author,
+        "message": commit.message,
+        "config": commit.config,
+        "summary": commit.summary,
+        "code": commit.code,
+        "inputs": [edge_json(edge) for edge in entry.inputs],
+        "outputs": [edge_json(edge) for edge in entry.outputs],
+    }
+
+
+def commit_text(result: CommitResult, paint: Paint) -> str:
+    """What a commit did."""
+    logged, totals = result.logged, result.recorded.totals
+    label = paint(clean(logged.version.label), "green", "bold")
+    aliases = ", ".join(clean(alias) for alias in logged.version.aliases)
+    what = counted(logged.artifact.files, "file") + ", " + size(logged.artifact.size)
+    if logged.created:
+        first = f"[{label}] {what} ({size(totals.new)} new, {size(totals.stored)} stored)"
+    else:
+        first = f"[{label}] unchanged: {what}; the run is recorded as one more producer"
+        if logged.properties_changed:
+            first += ", its properties were updated"
+    lines = [first, f"  aliases: {aliases}"]
+    lines += [f"  input:   {clean(found.version.label)}" for found in result.inputs]
+    lines.append(f"  run:     {result.recorded.commit.run_id} ({result.recorded.commit_id.short})")
+    return "\n".join(lines)
+
+
+def commit_json(result: CommitResult) -> JsonObject:
+    """What a commit did."""
+    logged, totals = result.logged, result.recorded.totals
+    return {
+        **version_json(logged.version),
+        "created": logged.created,
+        "properties_changed": logged.properties_changed,
+        "type": logged.artifact.type,
+        "files": logged.artifact.files,
+        "bytes": logged.artifact.size,
+        "new_bytes": totals.new,
+        "stored_bytes": totals.stored,
+        "run": result.recorded.commit.run_id,
+        "run_commit": result.recorded.commit_id.hex(),
+        "inputs": [version_json(found.version) for found in result.inputs],
+        "warnings": list(result.warnings),
+    }
+
+
+def checkout_text(version: Version, result: CheckoutResult, shown: str, paint: Paint) -> str:
+    """What a checkout did."""
+    parts = [f"{result.written:,} written ({size(result.bytes)})", f"{result.kept:,} kept"]
+    if result.removed:
+        parts.append(f"{result.removed:,} removed")
+    text = f"{paint(clean(version.label), 'green', 'bold')} -> {clean(shown)}: " + ", ".join(parts)
+    if result.references:
+        text += f"\n  {counted(len(result.references), 'reference')} to outside not fetched"
+    return text
+
+
+def checkout_json(version: Version, result: CheckoutResult) -> JsonObject:
+    """What a checkout did."""
+    return {
+        **version_json(version),
+        "path": str(result.dest),
+        "files": result.files,
+        "written": result.written,
+        "kept": result.kept,
+        "removed": result.removed,
+        "bytes": result.bytes,
+        "references": list(result.references),
+    }
+
+
+# -- the log ----------------------------------------------------------------------------------------------
+
+
+def log_text(entries: Sequence[LogEntry], paint: Paint, *, oneline: bool, graph: bool) -> str:
+    """The log, with lanes at the left if asked for."""
+    if not graph:
+        shown = ["\n".join(_entry_lines(entry, paint, oneline=oneline)) for entry in entries]
+        return ("\n" if oneline else "\n\n").join(shown)
+    rows = lineage.draw(entries)
+    width = max((len(row.lanes) for row in rows), default=0)
+    lines: list[str] = []
+    for number, row in enumerate(rows):
+        if row.entry is None:
+            lines.append(paint(row.lanes, "red"))
+            continue
+        first, *more = _entry_lines(row.entry, paint, oneline=oneline, compact=True)
+        lines.append(paint(row.lanes, "red") + " " * (width - len(row.lanes) + 1) + first)
+        passing = _passing(rows, number)
+        lines += [paint(passing, "red") + " " * (width - len(passing) + 1) + line for line in more]
+    return "\n".join(lines)
+
+
+def _passing(rows: Sequence[lineage.Row], number: int) -> str:
+    """The lanes beside the further lines of a run: those of the row, the run's own only if it has parents here."""
+    lanes = rows[number].lanes
+    column = lanes.index("*")
+    below = rows[number + 1].lanes if number + 1 < len(rows) else ""
+    goes_on = column < len(below) and below[column] in "|*X" or "\\" in below[column : column + 2]
+    goes_on = goes_on or (column > 0 and below[column - 1 : column] == "/")
+    return lanes.replace("*", "|" if goes_on else " ").rstrip()
+
+
+def _entry_lines(entry: LogEntry, paint: Paint, *, oneline: bool, compact: bool = False) -> list[str]:
+    """A run as lines."""
+    commit = entry.commit
+    title = clean(commit.message.split("\n", 1)[0]) or clean(commit.run_name)
+    outputs = ", ".join(_edge(edge, paint) for edge in entry.outputs)
+    inputs = ", ".join(_edge(edge, paint) for edge in entry.inputs)
+    short = paint(entry.commit_id.short, "yellow")
+    job = f"{clean(commit.job_type)}: " if commit.job_type else ""
+    state = "" if commit.state == "finished" else " " + paint(f"[{commit.state}]", "red")
+    if oneline:
+        made = f" -> {outputs}" if outputs else ""
+        used = f" <- {inputs}" if inputs else ""
+        return [f"{short} {job}{title}{state}{made}{used}"]
+    if compact:
+        lines = [f"{short} {job}{title}{state}  {paint(moment(commit.ended), 'dim')}"]
+        lines += [f"  in:  {inputs}"] if inputs else []
+        return lines + ([f"  out: {outputs}"] if outputs else [])
+    lines = [f"{paint('run', 'yellow')} {paint(commit.run_id, 'yellow')} {short}{state}"]
+    lines.append(f"Author:  {clean(commit.author.get('name', ''))} <{clean(commit.author.get('email', ''))}>")
+    lines.append(f"Date:    {moment(commit.ended)}")
+    lines.append(f"Run:     {clean(commit.project)}/{clean(commit.run_name)}")
+    lines += [f"Job:     {clean(commit.job_type)}"] if commit.job_type else []
+    lines += [f"Inputs:  {inputs}"] if inputs else []
+    lines += [f"Outputs: {outputs}"] if outputs else []
+    if commit.message:
+        lines += ["", *("    " + line for line in clean(commit.message, lines=True).splitlines())]
+    return lines
+
+
+def _edge(edge: Edge, paint: Paint) -> str:
+    aliases = [clean(alias) for alias in edge.aliases]
+    shown = f" ({', '.join(aliases)})" if aliases else ""
+    return paint(clean(edge.label), "cyan") + paint(shown, "dim")
+
+
+# -- listings ---------------------------------------------------------------------------------------------
+
+
+def collections_text(repo: Repository, collections: Sequence[Collection], paint: Paint) -> str:
+    """All artifacts: name, type, versions, newest."""
+    default = repo.default_project
+    rows = []
+    for one in collections:
+        name = one.name if one.project == default else f"{one.project}/{one.name}"
+        latest = "-" if one.latest is None else f"v{one.latest}"
+        aliases = [alias for alias in repo.aliases(one.project, one.name) if alias != "latest"]
+        rows.append([clean(name), clean(one.type), latest, counted(one.versions, "version"), clean(", ".join(aliases))])
+    return table(rows) if rows else paint("no artifacts yet", "dim")
+
+
+def collections_json(repo: Repository, collections: Sequence[Collection]) -> JsonObject:
+    """All artifacts."""
+    return {
+        "artifacts": [
+            {
+                "project": one.project,
+                "name": one.name,
+                "type": one.type,
+                "latest": None if one.latest is None else f"v{one.latest}",
+                "versions": one.versions,
+                "aliases": {alias: f"v{n}" for alias, n in repo.aliases(one.project, one.name).items()},
+            }
+            for one in collections
+        ]
+    }
+
+
+def entries_text(entries: Sequence[tuple[str, Entry]], paint: Paint, *, long: bool) -> str:
+    """Names in a version, with size and id if ``long``."""
+    if not long:
+        return "\n".join(
+            paint(clean(path) + "/", "blue") if entry.kind == EntryKind.DIRECTORY else clean(path)
+            for path, entry in entries
+        )
+    rows = []
+    for path, entry in entries:
+        mark = _KIND_MARK.get(entry.kind, "exec" if entry.executable else "file")
+        target = f" -> {clean(entry.target)}" if entry.target else ""
+        rows.append([mark, size(entry.size), entry.id.short if entry.id else "-", clean(path) + target])
+    return table(rows, right=[1])
+
+
+def entry_entries_json(entries: Sequence[tuple[str, Entry]]) -> list[Json]:
+    """Names in a version."""
+    return [
+        {
+            "path": path,
+            "kind": _KIND_MARK.get(entry.kind, "file"),
+            "size": entry.size,
+            "files": entry.files,
+            "executable": entry.executable,
+            "id": entry.id.hex() if entry.id else None,
+            "target": entry.target or None,
+            "checksum": entry.checksum or None,
+        }
+        for path, entry in entries
+    ]
+
+
+def version_text(
+    version: Version,
+    kind: str,
+    content: tuple[int, int, str],
+    properties: Properties,
+    made: Sequence[LogEntry],
+    used: Sequence[LogEntry],
+    paint: Paint,
+) -> str:
+    """Everything about a version; ``content`` is files, bytes and the tree's id."""
+    files, count, root = content
+    lines = [
+        f"{paint('artifact', 'yellow')} {paint(clean(version.qualified), 'yellow')}",
+        f"Type:     {clean(kind)}",
+        f"Aliases:  {clean(', '.join(version.aliases)) or '-'}",
+        f"Content:  {counted(files, 'file')}, {size(count)}",
+        f"Hash:     {version.artifact_id.short} (tree {root[:12]})",
+    ]
+    for label, entries in (("Made by", made), ("Used by", used)):
+        for entry in entries:
+            lines.append(f"{label}:  {entry.commit.run_id} {clean(entry.commit.run_name)} {entry.commit_id.short}")
+    if properties.tags:
+        lines.append(f"Tags:     {clean(', '.join(properties.tags))}")
+    if properties.description:
+        lines += ["", *("    " + line for line in clean(properties.description, lines=True).splitlines())]
+    if properties.metadata:
+        lines += ["", clean(json.dumps(properties.metadata, indent=2, ensure_ascii=False), lines=True)]
+    return "\n".join(lines)
+
+
+def run_text(entry: LogEntry, paint: Paint) -> str:
+    """Everything about a run."""
+    commit = entry.commit
+    lines = _entry_lines(entry, paint, oneline=False)
+    for title, value in (("Config", commit.config), ("Summary", commit.summary), ("Code", commit.code)):
+        if value:
+            shown = json.dumps(value, indent=2, ensure_ascii=False)
+            lines += ["", f"{title}:", clean(shown, lines=True)]
+    return "\n".join(lines)
+
+
+def status_text(found: Sequence[WorktreeStatus], shown: Sequence[str], paint: Paint) -> str:
+    """What differs, directory by directory."""
+    if not found:
+        return "nothing is checked out or committed from here yet"
+    blocks = []
+    for one, path in zip(found, shown, strict=True):
+        label = clean(one.version.label if one.version else one.asked)
+        head = f"{clean(path)}: {paint(label, 'cyan')}"
+        if one.newer is not None:
+            head += f" (latest is {clean(one.newer.label)})"
+        if one.missing:
+            blocks.append(f"{head}, {paint('missing', 'red')}")
+            continue
+        if one.clean:
+            blocks.append(f"{head}, clean")
+            continue
+        lines = [head]
+        for word, paths, color in (
+            ("modified", one.modified, "red"),
+            ("deleted", one.deleted, "red"),
+            ("added", one.added, "green"),
+        ):
+            lines += [paint(f"  {word + ':':10}{clean(name)}", color) for name in paths]
+        blocks.append("\n".join(lines))
+    return "\n".join(blocks)
+
+
+def status_json(found: Sequence[WorktreeStatus]) -> JsonObject:
+    """What differs."""
+    return {
+        "paths": [
+            {
+                "path": str(one.path),
+                "version": version_json(one.version) if one.version else None,
+                "asked": one.asked,
+                "clean": one.clean,
+                "missing": one.missing,
+                "modified": list(one.modified),
+                "added": list(one.added),
+                "deleted": list(one.deleted),
+                "newer": one.newer.label if one.newer else None,
+                "warnings": list(one.warnings),
+            }
+            for one in found
+        ]
+    }
+
+
+def fsck_text(report: FsckReport, paint: Paint) -> str:
+    """What a check found."""
+    lines = []
+    for problem in report.problems:
+        lines.append(paint("damaged: ", "red") + clean(problem.message))
+        lines += [f"  affects {clean(label)}" for label in problem.affected]
+    lines += [f"ignored: {clean(name)} is no file of artvc's" for name in report.strangers]
+    if report.leftovers:
+        lines.append(f"{counted(report.leftovers, 'unfinished file')} of interrupted commands; harmless")
+    lines.append(
+        f"checked {counted(report.packs, 'pack')}, {counted(report.objects, 'object')}, "
+        f"{counted(report.versions, 'version')}, {counted(report.runs, 'run')}: "
+        + (paint("all sound", "green") if report.clean else paint(counted(len(report.problems), "problem"), "red"))
+    )
+    return "\n".join(lines)
+
+
+def fsck_json(report: FsckReport) -> JsonObject:
+    """What a check found."""
+    return {
+        "clean": report.clean,
+        "packs": report.packs,
+        "objects": report.objects,
+        "versions": report.versions,
+        "runs": report.runs,
+        "transactions": report.transactions,
+        "leftovers": report.leftovers,
+        "strangers": list(report.strangers),
+        "problems": [{"message": one.message, "affected": list(one.affected)} for one in report.problems],
+    }
