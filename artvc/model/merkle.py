@@ -106,7 +106,7 @@ def write_directory(entries: Iterable[Entry], put: Put) -> TreeSummary:
             raise Conflict(f"two files want the name {left.name!r}")
     size, files = sum(entry.size for entry in ordered), sum(entry.files for entry in ordered)
     level = 0
-    items: Sequence[Entry] | Sequence[Child] = ordered
+    items: Sequence[Entry | Child] = ordered
     while True:
         nodes = [_node(part, level, put) for part in _node_spans(items, level)]
         if len(nodes) == 1:
@@ -117,9 +117,9 @@ def write_directory(entries: Iterable[Entry], put: Put) -> TreeSummary:
 
 def _node(items: Sequence[Entry | Child], level: int, put: Put) -> Child:
     """Store one node; what its parent says about it."""
-    last = items[-1] if items else None
+    last: Entry | Child | None = items[-1] if items else None
     return Child(
-        _last_name(last) if last is not None else "",
+        "" if last is None else _last_name(last),
         sum(item.size for item in items),
         sum(item.files for item in items),
         put(Kind.TREE, codec.encode_tree(level, items)),
@@ -133,9 +133,7 @@ def _last_name(item: Entry | Child) -> str:
     return item.name if isinstance(item, Entry) else item.last
 
 
-def _node_spans(
-    items: Sequence[Entry] | Sequence[Child], level: int
-) -> Iterator[Sequence[Entry] | Sequence[Child]]:
+def _node_spans(items: Sequence[Entry | Child], level: int) -> Iterator[Sequence[Entry | Child]]:
     """Cut the items of one level into nodes; no items make one empty node."""
     start = 0
     shift = 8 * level
