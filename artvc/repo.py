@@ -288,8 +288,12 @@ class Repository:
 
     @property
     def default_project(self) -> str:
-        """The project of names without one."""
-        return self.settings.project or lookup(self.config, "project.default") or DEFAULT_PROJECT
+        """The project of names without one: as set, else the only one there is, else ``uncategorized``."""
+        chosen = self.settings.project or lookup(self.config, "project.default")
+        if chosen is not None:
+            return names.check_project(chosen)
+        known = self.projects()
+        return known[0] if len(known) == 1 else DEFAULT_PROJECT
 
     # -- names --------------------------------------------------------------------------------------------
 
@@ -370,7 +374,9 @@ class Repository:
             if owner is not None:
                 version = self._select(owner, reading)
                 return Found(version=version, path=reading.path, asked=reference)
-        raise self._no_artifact(readings[0], project)
+        # Of "a/b" the first part is a project only if there is one of that name, else a misspelt artifact.
+        meant = readings[0] if readings[0].project in {None, *self.projects()} else readings[-1]
+        raise self._no_artifact(meant, project)
 
     def _project_of(self, reading: Reference, project: str | None) -> str | None:
         state = self.state()

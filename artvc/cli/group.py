@@ -63,7 +63,7 @@ class Face:
     def say(self, text: str) -> None:
         """Print text for people, unless told to be quiet."""
         if text and not self.quiet:
-            click.echo(text)
+            click.echo(text, color=self.colored)
 
     def show(self, text: str) -> None:
         """Print what was asked for, through the pager where it is longer than the terminal."""
@@ -72,7 +72,7 @@ class Face:
 
             page(text, self.environ)
         elif text:
-            click.echo(text)
+            click.echo(text, color=self.colored)
 
 
 def _terminal_lines() -> int:

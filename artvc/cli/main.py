@@ -51,8 +51,12 @@ def run(argv: list[str]) -> int:
     """Run one command line; returns its exit code.  Failures are printed to stderr."""
     from artvc.cli.group import group  # noqa: PLC0415 -- click costs 30 ms
 
-    as_json = "--json" in argv
-    return guarded(lambda: group.main(args=argv, prog_name="artvc", standalone_mode=False), as_json=as_json)
+    def work() -> object:
+        # Not group.main(): that turns a closed pipe into exit code 1 and an interrupt into a blank line.
+        with group.make_context("artvc", list(argv)) as context:
+            return group.invoke(context)
+
+    return guarded(work, as_json="--json" in argv)
 
 
 def guarded(work: Callable[[], object], *, as_json: bool) -> int:

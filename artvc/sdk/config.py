@@ -1,0 +1,161 @@
+"""A run's configuration: a mapping whose values can also be read as attributes, and don't change by accident."""
+
+import json
+from collections.abc import Iterator, MutableMapping
+from typing import Any
+
+from artvc.errors import ConfigError
+from artvc.model.objects import Json, JsonObject
+from artvc.sdk import values
+
+
+class Config(MutableMapping[str, Any]):
+    """The configuration of a run.
+
+    ``config["lr"]`` and ``config.lr`` are the same.  A key that has a value keeps it: giving it another one raises
+    ConfigError unless ``allow_val_change=True`` is passed to :meth:`update`.  Keys that start with ``_`` are not
+    listed.  Tuples become lists, tensors and numpy numbers plain numbers, as they will be read back later.
+
+    Args:
+        allow_val_change: allow changes by default (notebooks, where cells run again).
+    """
+
+    __slots__ = ("_allow", "_values")
+    _allow: bool
+    _values: dict[str, Json]
+
+    def __init__(self, *, allow_val_change: bool = False) -> None:
+        object.__setattr__(self, "_allow", allow_val_change)
+        object.__setattr__(self, "_values", {})
+
+    def __getattr__(self, name: str) -> Any:
+        try:
+            return self._values[name]
+        except KeyError:
+            raise AttributeError(f"config has no key {name!r}") from None
+
+    def __setattr__(self, name: str, value: object) -> None:
+        self[name] = value
+
+    def __delattr__(self, name: str) -> None:
+        del self[name]
+
+    def __getitem__(self, key: str) -> Any:
+        return self._values[key]
+
+    def __setitem__(self, key: str, value: object) -> None:
+        self.update({key: value})
+
+    def __delitem__(self, key: str) -> None:
+        self._allowed(key, None, self._allow)
+        del self._values[key]
+
+    def __iter__(self) -> Iterator[str]:
+        return (key for key in list(self._values) if not key.startswith("_"))
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+    def __contains__(self, key: object) -> bool:
+        return key in self._values
+
+    def __repr__(self) -> str:
+        return repr(dict(self))
+
+    def update(self, other: object = None, /, allow_val_change: bool | None = None, **more: object) -> None:
+        """Add keys.
+
+        Args:
+            other: a mapping, pairs, an ``argparse.Namespace``, or the path of a YAML or JSON file.
+            allow_val_change: whether keys may get another value than they have.
+            more: keys by name.
+
+        Raises:
+            ConfigError: a key has another value already; nothing was changed.
+            InvalidType: neither a mapping nor anything of the above.
+        """
+        fresh = {
+            _clean_key(key): value
+            for key, value in {**_as_object(other), **values.to_object(more, what="config")}.items()
+        }
+        allow = self._allow if allow_val_change is None else allow_val_change
+        for key, value in fresh.items():
+            if key in self._values and not _same(self._values[key], value):
+                self._allowed(key, value, allow)
+        self._values.update(fresh)
+
+    def setdefaults(self, other: object) -> None:
+        """Add the keys that are not there yet."""
+        fresh = {_clean_key(key): value for key, value in _as_object(other).items()}
+        self._values.update({key: value for key, value in fresh.items() if key not in self._values})
+
+    def as_dict(self) -> dict[str, Any]:
+        """A plain dict of all keys, hidden ones too."""
+        return dict(self._values)
+
+    def _allowed(self, key: str, value: object, allow: bool) -> None:
+        if not allow and key in self._values:
+            raise ConfigError(
+                f"Attempted to change value of key {key!r} from {self._values[key]!r} to {value!r}; "
+                "pass allow_val_change=True to config.update() if that is meant"
+            )
+
+    def to_json(self) -> JsonObject:
+        """What is recorded."""
+        return values.to_object(self._values, what="config", non_finite="text")
+
+
+def _clean_key(key: str) -> str:
+    """Keys as command lines spell them lose their dashes: ``--lr`` is ``lr``."""
+    return key.strip("-")
+
+
+def _same(left: Json, right: Json) -> bool:
+    """Equality by which NaN is the same as NaN, and 1 is not True."""
+    return left is right or (
+        type(left) is type(right) and (left == right or (left != left and right != right))
+    )
+
+
+def _as_object(given: object) -> JsonObject:
+    """What W&B accepts as a config, as a JSON object."""
+    if given is None:
+        return {}
+    if isinstance(given, str):
+        return _read(given)
+    if isinstance(given, list | tuple):
+        given = dict(given)
+    elif hasattr(given, "__dict__") and not hasattr(given, "keys"):
+        given = vars(given)
+    return values.to_object(given, what="config")
+
+
+def _read(path: str) -> JsonObject:
+    """A config file: YAML where PyYAML is installed, JSON always.  W&B's ``{key: {value: ..}}`` is understood."""
+    try:
+        with open(path, encoding="utf-8") as file:
+            text = file.read()
+    except OSError as exc:
+        raise ConfigError(f"cannot read config file {path!r}: {exc.strerror}") from exc
+    try:
+        found = json.loads(text)
+    except ValueError:
+        found = _read_yaml(path, text)
+    if (
+        isinstance(found, dict)
+        and found
+        and all(isinstance(one, dict) and "value" in one for one in found.values())
+    ):
+        found = {key: one["value"] for key, one in found.items()}
+    return values.to_object(found, what=f"config file {path!r}")
+
+
+def _read_yaml(path: str, text: str) -> object:
+    try:
+        import yaml  # type: ignore[import-untyped,unused-ignore]  # noqa: PLC0415 -- optional
+    except ImportError as exc:
+        raise ConfigError(f"cannot read YAML config {path!r}", hint="install pyyaml, or use JSON") from exc
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError as exc:
+        raise ConfigError(f"{path!r} is no valid YAML: {exc}") from exc

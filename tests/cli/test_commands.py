@@ -1,0 +1,165 @@
+"""What each command prints and changes."""
+
+import json
+import os
+import re
+
+
+def test_init_is_harmless_twice(shell):
+    assert shell("init").startswith("made an empty repository in ")
+    assert shell("init").startswith("there is a repository already in ")
+    assert shell.json("init")["created"] is False
+
+
+def test_commit_says_version_files_and_bytes(shell):
+    shell("init")
+    shell.write("data/a", "12345")
+    out = shell("commit", "data", "-n", "d", "-t", "dataset", "-a", "good")
+    assert re.match(r"\[d:v0\] 1 file, 5 B \(5 B new, \d+ B stored\)\n  aliases: good, latest\n  run: ", out)
+    assert "unchanged: 1 file, 5 B" in shell("commit", "data")
+
+
+def test_commit_json_has_the_facts(shell):
+    shell("init")
+    shell.write("data/a", "12345")
+    shell.write("facts.json", '{"rows": 7, "nested": {"x": [1, null]}}')
+    found = shell.json(
+        *("commit", "data", "-n", "d", "-t", "dataset", "--metadata", "facts.json", "--metadata", "lr=0.1"),
+        *("--metadata", "note=plain words", "--description", "*what*", "--tag", "clean", "--job-type", "load"),
+    )
+    assert (found["version"], found["created"], found["files"], found["bytes"]) == ("v0", True, 1, 5)
+    shown = shell.json("show", "d")
+    assert shown["metadata"] == {"rows": 7, "nested": {"x": [1, None]}, "lr": 0.1, "note": "plain words"}
+    assert (shown["description"], shown["tags"]) == ("*what*", ["clean"])
+    assert shell.json("log")["commits"][0]["job_type"] == "load"
+
+
+def test_checkout_default_place_path_and_force(filled):
+    assert filled("checkout", "mnist-raw").startswith("mnist-raw:v0 -> artifacts/mnist-raw:v0: 2 written (12 B)")
+    assert (filled.cwd / "artifacts/mnist-raw:v0/sub/b.txt").read_text() == "world\n"
+    filled("checkout", "mnist-raw:v0", "part", "--path", "sub")
+    assert not (filled.cwd / "part/a.txt").exists()
+    filled("checkout", "mnist-raw:v0/a.txt", "one")
+    assert (filled.cwd / "one/a.txt").read_text() == "hello\n"
+    filled.write("artifacts/mnist-raw:v0/a.txt", "mine")
+    assert "would overwrite changes" in filled.fails(5, "checkout", "mnist-raw")
+    filled("checkout", "mnist-raw", "--force")
+    assert (filled.cwd / "artifacts/mnist-raw:v0/a.txt").read_text() == "hello\n"
+
+
+def test_log_lists_and_draws(filled):
+    text = filled("log")
+    assert text.index("train") < text.index("first")
+    assert "Inputs:  mnist-raw:v0 (latest)" in text
+    assert "Outputs: net:v0 (best, latest)" in text
+    lines = filled("log", "--oneline", "--graph").splitlines()
+    assert [line[0] for line in lines] == ["*", "*"]
+    assert lines[0].endswith("train -> net:v0 (best, latest) <- mnist-raw:v0 (latest)")
+    assert filled("log", "-n", "1", "--oneline").count("\n") == 1
+    assert [one["message"] for one in filled.json("log", "net")["commits"]] == ["train", "first"]
+    assert [one["message"] for one in filled.json("log", "mnist-raw")["commits"]] == ["first"]
+
+
+def test_show_a_version_and_a_run(filled):
+    assert "Used by:" in filled("show", "mnist-raw")
+    run = filled.json("log")["commits"][0]
+    for word in (run["run"], run["commit"][:10]):
+        assert filled.json("show", word)["message"] == "train"
+
+
+def test_ls(filled):
+    assert filled("ls").splitlines() == ["mnist-raw  dataset  v0  1 version", "net        model    v0  1 version  best"]
+    assert filled("ls", "mnist-raw") == "a.txt\nsub/\n"
+    assert filled("ls", "-R", "mnist-raw:v0") == "a.txt\nsub/b.txt\n"
+    assert filled("ls", "mnist-raw/sub") == "b.txt\n"
+    assert filled.json("ls", "-R", "mnist-raw")["entries"][1]["path"] == "sub/b.txt"
+    assert filled.json("ls")["artifacts"][1]["aliases"] == {"best": "v0", "latest": "v0"}
+
+
+def test_cat_is_exact(filled):
+    (filled.cwd / "bin").write_bytes(bytes(range(256)) * 4096)
+    filled("commit", "bin", "-n", "bin", "-t", "x")
+    import subprocess
+    import sys
+
+    out = subprocess.run(
+        [sys.executable, "-m", "artvc", "cat", "bin/bin"], cwd=filled.cwd, env=filled.env, capture_output=True, check=True
+    )
+    assert out.stdout == bytes(range(256)) * 4096
+    assert "is a directory" in filled.fails(2, "cat", "mnist-raw/sub")
+
+
+def test_status_and_its_exit_code(filled):
+    assert filled("status").splitlines() == ["data: mnist-raw:v0, clean", "model.pt: net:v0, clean"]
+    filled.write("data/a.txt", "changed")
+    filled.write("data/new", "new")
+    os.unlink(filled.cwd / "data/sub/b.txt")
+    text = filled("status", "data")
+    assert [line.split() for line in text.splitlines()[1:]] == [
+        ["modified:", "a.txt"],
+        ["deleted:", "sub/b.txt"],
+        ["added:", "new"],
+    ]
+    assert filled.run("status", "--exit-code").returncode == 1
+    assert filled.json("status")["paths"][0]["modified"] == ["a.txt"]
+
+
+def test_alias(filled):
+    filled.write("model.pt", "better")
+    filled("commit", "model.pt")
+    assert filled("alias", "net:v1", "best") == "net:best -> v1 (was v0)\n"
+    assert filled("alias", "net") == "net:best -> v1\nnet:latest -> v1\n"
+    assert filled("alias", "-d", "net:best") == "removed net:best (was v1)\n"
+    assert "no alias 'best'" in filled.fails(4, "alias", "-d", "net:best")
+    assert "kept for versions" in filled.fails(2, "alias", "net:v0", "v7")
+
+
+def test_config(filled):
+    filled("config", "project.default", "mnist")
+    assert filled("config", "project.default") == "mnist\n"
+    assert filled("config", "--list") == "project.default=mnist\n"
+    assert str(filled.cwd) in filled("config", "--list", "--show-origin")
+    filled("config", "project.default", "--unset")
+    assert filled.run("config", "project.default").returncode == 1
+    assert "not a configuration key" in filled.fails(2, "config", "a b", "c")
+
+
+def test_global_options(filled):
+    assert filled.run("-C", "data", "log", "--oneline").stdout.count("\n") == 2
+    assert filled("-q", "status") == filled("status", "-q") == ""
+    assert json.loads(filled("--json", "ls")) == json.loads(filled("ls", "--json"))
+    assert "\x1b[" in filled("--color", "always", "log")
+    assert "\x1b[" not in filled("log")
+
+
+def test_help_and_version(filled):
+    assert filled("--version") == filled("-V") == filled("version")
+    for command in ("commit", "checkout", "log"):
+        assert "Usage: artvc " + command in filled("help", command)
+        assert filled(command, "-h") == filled(command, "--help")
+    assert "exit-codes" in filled("help")
+    assert "130" in filled("help", "exit-codes")
+    assert "no command or topic" in filled.fails(4, "help", "nonsense")
+
+
+def test_completion(filled):
+    assert filled("__complete", "che") == "checkout\n"
+    assert filled("__complete", "checkout", "mn") == "mnist-raw\n"
+    assert filled("__complete", "checkout", "net:") == "net:best\nnet:latest\nnet:v0\n"
+    assert filled("__complete", "commit", "x", "--input", "ne") == "net\n"
+    assert filled("__complete", "-C", "/", "checkout", "x") == ""
+    for shell in ("bash", "zsh", "fish"):
+        assert "__complete" in filled("completion", shell)
+
+
+def test_fsck_reports_damage_and_what_it_affects(filled):
+    assert "all sound" in filled("fsck")
+    for pack in (filled.cwd / ".artvc/packs").iterdir():
+        raw = bytearray(pack.read_bytes())
+        raw[80] ^= 1
+        pack.write_bytes(raw)
+    done = filled.run("fsck")
+    assert done.returncode == 13
+    assert "damaged: " in done.stdout
+    assert "affects uncategorized/net:v0" in done.stdout
+    assert filled.run("cat", "net/model.pt").returncode == 13
