@@ -6,6 +6,7 @@ are more than a quarter of all, the merged file is written anew, so the work is 
 repository reads only the newest indexes.  On a read-only medium nothing is written and everything still works.
 """
 
+import contextlib
 import heapq
 import itertools
 import mmap
@@ -69,7 +70,9 @@ class Merged:
             else:
                 high = middle
         while low < self.count and self._id(low) == wanted:
-            yield self._entry(low)[1]
+            # Entries have no checksum: one that is damaged is passed over, as if the object were not there.
+            with contextlib.suppress(Damaged):
+                yield self._entry(low)[1]
             low += 1
 
     def _id(self, number: int) -> bytes:

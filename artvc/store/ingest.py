@@ -22,15 +22,15 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Final, Generic, NamedTuple, TypeVar
 
-from artvc.errors import SourceError
-from artvc.model import chunking
+from artvc.errors import Damaged, NotFound, SourceError
+from artvc.model import chunking, merkle
 from artvc.model.ids import Id, Kind, id_of, raw_id
 from artvc.model.merkle import ChunkList
 from artvc.model.objects import Content, EntryKind
 from artvc.store import codecs
 from artvc.store.fsio import Disk
 from artvc.store.objects import Objects
-from artvc.store.packs import DATA, META, Block, Member, Pack, PackWriter, encode_block
+from artvc.store.packs import DATA, MEMBERS, META, Block, Member, Pack, PackWriter, encode_block
 
 SMALL: Final = chunking.WHOLE
 SOLID: Final = 256 * 1024
@@ -254,6 +254,8 @@ class Ingest:
             carry: bytes | memoryview = b""
             left = before.st_size
             last = False
+            if left < SMALL:  # it was larger when it was listed; as a small file it is not cut
+                raise SourceError(f"{source.path!r} shrank while it was read; nothing was recorded")
             while not last:
                 buffer = self._buffer()
                 buffer[: len(carry)] = carry
@@ -326,7 +328,14 @@ class Ingest:
 
     def has(self, content: Content) -> bool:
         """Whether a file's content is in the store already (its chunk, or its chunk list and so its chunks)."""
-        return self._known(content.id)
+        if not self._known(content.id):
+            return False
+        if content.kind == EntryKind.CHUNK or not self._paranoid:
+            return True
+        try:
+            return all(self._known(piece.id) for piece in merkle.slices(content, self._objects.get))
+        except (Damaged, NotFound):
+            return False
 
     def put(self, kind: Kind, data: bytes) -> Id:
         """Store a metadata object; returns its id."""
@@ -335,7 +344,7 @@ class Ingest:
             self._session.add(wanted)
             self._meta.append((Member(kind, wanted, len(data)), data))
             self._meta_size += len(data)
-            if self._meta_size >= SOLID:
+            if self._meta_size >= SOLID or len(self._meta) >= MEMBERS:
                 self._flush_meta()
         return wanted
 
@@ -387,11 +396,10 @@ class Ingest:
         self._flush_meta()
         for content in list(self._writers):
             self._start_seal(content)
-        wrote = bool(self._sealing) or self.totals.stored > 0
         while self._sealing:
             self._take_sealed(self._sealing.pop(0))
-        if wrote:
-            self._disk.fsync_dir(self._objects.packs)
+        # Also where nothing is new: what was relied on may be of a process that died before this.
+        self._disk.fsync_dir(self._objects.packs)
         return self.totals
 
     def close(self) -> None:

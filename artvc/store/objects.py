@@ -197,15 +197,13 @@ class Objects:
             yield self.get(Kind.CHUNK, one) if data is None else data
 
     def sound(self, wanted: bytes) -> bool:
-        """Whether a stored object's record has its checksum (it is not decoded)."""
-        place = self.find(wanted)
-        if place is None:
-            return False
-        try:
-            check_record(self._record(place))
-        except (Damaged, FileNotFoundError):
-            return False
-        return True
+        """Whether a record that holds an object has its checksum (it is not decoded)."""
+        self.find(wanted)
+        for place in self.index.find_all(wanted):
+            with contextlib.suppress(Damaged, FileNotFoundError):
+                check_record(self._record(place))
+                return True
+        return False
 
     def close(self) -> None:
         """Close all packs and drop what is kept in memory."""

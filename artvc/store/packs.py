@@ -108,7 +108,7 @@ class PackWriter:
         self._queue: list[Buffer] = []
         self.path, self._fd = disk.open_temporary(tmp)
         self._at = 0
-        self._closed = False
+        self._closed = self._named = False
         try:
             self._at = disk.write(self._fd, [_HEADER.pack(_MAGIC, FORMAT, content)])
         except BaseException:
@@ -167,13 +167,17 @@ class PackWriter:
         self._close()
         path = os.path.join(packs, pack_id.hex() + PACK_SUFFIX)
         self._disk.rename(self.path, path)
+        self._named = True
         return path
 
     def abort(self) -> None:
         """Drop the unfinished file."""
-        if not self._closed:
-            self._close()
-            self._disk.discard(self.path)
+        try:
+            if not self._closed:
+                self._close()
+        finally:
+            if not self._named:
+                self._disk.discard(self.path)
 
     def _close(self) -> None:
         self._closed = True
@@ -316,6 +320,8 @@ class Pack:
 
     def record(self, offset: int, length: int) -> bytes:
         """The bytes of a record.  Raises Damaged where the file has not that many."""
+        if offset + length > self.size():  # before so many bytes are allocated
+            raise self._damaged("ends inside a record", offset)
         record = self._disk.read_at(self._fd, length, offset)
         if len(record) != length:
             raise self._damaged("ends inside a record", offset)
@@ -338,6 +344,9 @@ class Pack:
         at = 0
         while at < end:
             piece = self._disk.read_at(self._fd, min(_READ, end - at), at)
+            if not piece:
+                yield self._damaged("was cut short meanwhile", at)
+                return
             hashed.update(piece)
             at += len(piece)
         if hashed.hexdigest() != self.name:

@@ -179,7 +179,7 @@ class RefLog:
                 self._state = self._read_checkpoint(number)
                 self._checkpoint = number
                 break
-            except (Damaged, FileNotFoundError, ValueError, AttributeError):
+            except (Damaged, StorageError, FileNotFoundError, ValueError, AttributeError):
                 continue
         self._loaded = True
         last = max(self._listed("json"), default=0)
@@ -258,12 +258,18 @@ class RefLog:
                 state = self.state()
                 edits = _checked(build(state), state)
                 if not edits:
+                    # What is there already may be of a process that died before it was durable.
+                    self._disk.fsync_dir(self._dir)
                     return None
                 body = _encode_transaction(state, edits, time=time, who=who, why=why)
                 number, found = state.number + 1, transaction_id(body)
                 # Another process's last transaction may not be durable yet; after a power cut ours must never
                 # be there without it.
                 self._disk.fsync_dir(self._dir)
+                if state.number == 0:  # nor may the directories above, if their maker died half-way
+                    root = os.path.dirname(self._dir)
+                    self._disk.fsync_dir(root)
+                    self._disk.fsync_dir(os.path.dirname(root))
                 try:
                     self._disk.create_file(
                         self._path(number, "json"), body + b"\n" + found.hex().encode() + b"\n", tmp=self._tmp

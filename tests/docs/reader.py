@@ -1,0 +1,91 @@
+"""A reader of the format, written from the pages alone: it shares no code with artvc."""
+
+import json
+import struct
+
+import blake3
+import xxhash
+import zstandard
+
+KINDS = {1: "chunk", 2: "blob", 3: "tree", 4: "artifact", 5: "commit", 6: "properties"}
+
+
+def object_id(kind: str, data: bytes) -> str:
+    return blake3.blake3(data, derive_key_context=f"artvc v1 {kind}").hexdigest()
+
+
+def tree(data: bytes) -> list[dict]:
+    version, level, count = struct.unpack_from("<BBH", data)
+    assert (version, level) == (1, 0)
+    at, found = 4, []
+    for _ in range(count):
+        mode, length, size = struct.unpack_from("<BBQ", data, at)
+        at += 10
+        entry = {"name": data[at : at + length].decode(), "kind": mode & 15, "executable": bool(mode & 16), "size": size}
+        at += length
+        if entry["kind"] in (0, 1):
+            entry["id"] = data[at : at + 32].hex()
+            at += 32
+        elif entry["kind"] == 2:
+            (entry["files"],) = struct.unpack_from("<Q", data, at)
+            entry["id"] = data[at + 8 : at + 40].hex()
+            at += 40
+        else:
+            target, checksum = struct.unpack_from("<HH", data, at)
+            at += 4
+            entry["target"] = data[at : at + target].decode()
+            entry["checksum"] = data[at + target : at + target + checksum].decode()
+            at += target + checksum
+        found.append(entry)
+    assert at == len(data)
+    return found
+
+
+def blob(data: bytes) -> tuple[int, list[tuple[int, str]]]:
+    version, level, count, size = struct.unpack_from("<BBHQ", data)
+    assert (version, level) == (1, 0)
+    assert len(data) == 12 + 40 * count
+    items = [struct.unpack_from("<Q32s", data, 12 + 40 * i) for i in range(count)]
+    return size, [(one, raw.hex()) for one, raw in items]
+
+
+def canonical(data: bytes) -> dict:
+    value = json.loads(data)
+    again = json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":")).encode()
+    assert again == data
+    return value
+
+
+def two_lines(data: bytes) -> dict:
+    body, check, rest = data.split(b"\n")
+    assert rest == b""
+    assert blake3.blake3(body, derive_key_context="artvc v1 transaction").hexdigest() == check.decode()
+    return canonical(body)
+
+
+def pack(data: bytes) -> tuple[str, dict[str, bytes]]:
+    assert data[:8] == b"ARTVCPAK"
+    assert data[8] == 1
+    magic, start, count, version, check, name = struct.unpack("<8sQIIQ32s", data[-64:])
+    assert (magic, version) == (b"ARTVCIDX", 1)
+    assert blake3.blake3(data[:-32], derive_key_context="artvc v1 pack").digest() == name
+    index = data[start:-64]
+    assert len(index) == 49 * count
+    assert xxhash.xxh3_64_intdigest(index) == check
+    found = {}
+    for i in range(count):
+        raw, kind, offset, length, inside, size = struct.unpack_from("<32sBIIII", index, 49 * i)
+        found[raw.hex()] = record(data[offset : offset + length])[inside : inside + size]
+        assert object_id(KINDS[kind], found[raw.hex()]) == raw.hex()
+    return name.hex(), found
+
+
+def record(data: bytes) -> bytes:
+    magic, codec, members, size, stored, check = struct.unpack_from("<4sBxHIIQ", data)
+    assert magic == b"ARec"
+    assert xxhash.xxh3_64_intdigest(data[:16] + bytes(8) + data[24:]) == check
+    payload = data[24 + 37 * members :]
+    assert len(payload) == stored
+    plain = zstandard.ZstdDecompressor().decompress(payload) if codec == 1 else payload
+    assert len(plain) == size
+    return plain
