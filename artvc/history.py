@@ -84,7 +84,7 @@ def find_run(repo: Repository, word: str) -> RunRef:
         InvalidInput: several fit.
     """
     owner, _, rest = word.rpartition("/")
-    runs = [run for run in repo.runs(owner or None)]
+    runs = repo.runs(owner or None)
     for fits in (
         [run for run in runs if run.run_id == rest],
         [run for run in runs if run.commit.hex().startswith(rest)] if len(rest) >= 4 else [],

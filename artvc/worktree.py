@@ -17,7 +17,6 @@ import os
 import posixpath
 import secrets
 import stat
-import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -99,7 +98,7 @@ class Walk:
             if stat.S_ISDIR(status.st_mode) or (not path and os.path.isdir(disk)):
                 yield from self._directory(f"{path}/" if path else "", disk, [])
             else:
-                yield from self._one(path, disk, status, disk)
+                yield from self._one(path, disk, status)
 
     def _directory(self, prefix: str, disk: str, rules: list[tuple[str, "GitIgnoreSpec"]]) -> Iterator[Found]:
         try:
@@ -123,9 +122,9 @@ class Walk:
                     status = entry.stat(follow_symlinks=False)
                 except FileNotFoundError:
                     continue  # it went between listing and looking, as if we had come later
-                yield from self._one(path, entry.path, status, disk)
+                yield from self._one(path, entry.path, status)
 
-    def _one(self, path: str, disk: str, status: os.stat_result, root: str) -> Iterator[Found]:
+    def _one(self, path: str, disk: str, status: os.stat_result) -> Iterator[Found]:
         if stat.S_ISREG(status.st_mode):
             yield Found(path, disk, status)
         elif stat.S_ISLNK(status.st_mode):
@@ -991,15 +990,16 @@ def _sync(path: str, repo: Repository) -> None:
     """Make everything below a directory durable: one sync of its file system instead of one for each file."""
     if not repo.settings.sync:
         return
-    if sys.platform == "linux":
-        fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            if ctypes.CDLL(None, use_errno=True).syncfs(fd) == 0:
-                return
+    syncfs = getattr(ctypes.CDLL(None, use_errno=True), "syncfs", None)
+    if syncfs is None:  # not Linux
+        os.sync()
+        return
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        if syncfs(fd) != 0:
             raise StorageError(f"cannot sync {path!r}: {os.strerror(ctypes.get_errno())}")
-        finally:
-            os.close(fd)
-    os.sync()
+    finally:
+        os.close(fd)
 
 
 def _sync_directory(path: str, repo: Repository) -> None:

@@ -241,7 +241,7 @@ def _passing(rows: Sequence[lineage.Row], number: int) -> str:
     lanes = rows[number].lanes
     column = lanes.index("*")
     below = rows[number + 1].lanes if number + 1 < len(rows) else ""
-    goes_on = column < len(below) and below[column] in "|*X" or "\\" in below[column : column + 2]
+    goes_on = (column < len(below) and below[column] in "|*X") or "\\" in below[column : column + 2]
     goes_on = goes_on or (column > 0 and below[column - 1 : column] == "/")
     return lanes.replace("*", "|" if goes_on else " ").rstrip()
 

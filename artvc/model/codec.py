@@ -6,6 +6,7 @@ prints them).  Decoding validates: whatever is accepted encodes to the same byte
 has the tables; a test decodes its vectors.
 """
 
+import itertools
 import json
 import struct
 from collections.abc import Callable, Sequence
@@ -187,7 +188,7 @@ def _decode_tree(data: bytes) -> TreeNode:
         sorted_names = [name_bytes(child.last) for child in children]
         if not children:
             raise MalformedObject("inner node without children")
-    if any(left >= right for left, right in zip(sorted_names, sorted_names[1:], strict=False)):
+    if any(left >= right for left, right in itertools.pairwise(sorted_names)):
         raise MalformedObject("names in a directory must rise")
     reader.done()
     return TreeNode(level, entries, children)

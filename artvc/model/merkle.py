@@ -13,6 +13,7 @@ nodes all have zeros in the bits below.  The minimum bounds the height, whatever
 ``put(kind, data) -> id`` and ``get(kind, id) -> data`` come from the caller: the store, or a dict in a test.
 """
 
+import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final, NamedTuple
 
@@ -101,7 +102,7 @@ def write_directory(entries: Iterable[Entry], put: Put) -> TreeSummary:
         Conflict: two entries have one name.
     """
     ordered = sorted(entries, key=lambda entry: codec.name_bytes(entry.name))
-    for left, right in zip(ordered, ordered[1:], strict=False):
+    for left, right in itertools.pairwise(ordered):
         if left.name == right.name:
             raise Conflict(f"two files want the name {left.name!r}")
     size, files = sum(entry.size for entry in ordered), sum(entry.files for entry in ordered)

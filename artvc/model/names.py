@@ -124,9 +124,9 @@ def check_file_name(name: str) -> str:
         raise _fail("file name", name, "has a control or direction character")
     folded = unicodedata.normalize("NFKC", name.translate(_IGNORABLE)).casefold()
     folded = folded.split(":")[0].rstrip(". ")
-    if _CONTROL_DIRS.match(folded) or "\\" in folded and any(
+    if _CONTROL_DIRS.match(folded) or ("\\" in folded and any(
         _CONTROL_DIRS.match(part.rstrip(". ")) or part == ".." for part in folded.split("\\")
-    ):
+    )):
         raise _fail("file name", name, "is or aliases a control directory")
     return name
 
@@ -210,7 +210,7 @@ def parse_reference(text: str) -> tuple[Reference, ...]:
         else:
             readings.append(_reference(parts[0], parts[1], path="/".join(parts[2:])))
             readings.append(_reference(None, parts[0], path="/".join(parts[1:])))
-        return tuple(reading for reading in readings if reading)
+        return tuple(readings)
     head, rest = text[: match.start()], text[match.end() :]
     chosen, _, path = rest.partition("/")
     parts = head.split("/")

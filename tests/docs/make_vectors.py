@@ -11,8 +11,20 @@ from pathlib import Path
 
 from artvc.model import codec
 from artvc.model.ids import Kind, id_of, transaction_id
-from artvc.model.objects import Artifact, Commit, Content, EntryKind, Input, Output, Properties, TreeSummary
-from artvc.model.objects import directory_entry, file_entry, reference_entry, symlink_entry
+from artvc.model.objects import (
+    Artifact,
+    Commit,
+    Content,
+    EntryKind,
+    Input,
+    Output,
+    Properties,
+    TreeSummary,
+    directory_entry,
+    file_entry,
+    reference_entry,
+    symlink_entry,
+)
 from artvc.store.fsio import Disk
 from artvc.store.packs import DATA, Member, PackWriter, encode_block
 from artvc.store.refs import RefEdit, RefState, _encode_transaction
