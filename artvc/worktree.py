@@ -394,7 +394,11 @@ def origins(repo: Repository) -> list[Origin]:
     """All notes about checked-out or committed paths; damaged ones are left out (they only cost comfort)."""
     found = []
     directory = str(repo.dir / "checkouts")
-    for name in sorted(repo.disk.listdir(directory)):
+    try:
+        names_there = sorted(repo.disk.listdir(directory))
+    except FileNotFoundError:
+        return []
+    for name in names_there:
         if name.endswith(".json"):
             with contextlib.suppress(ArtvcError, FileNotFoundError, ValueError, KeyError, TypeError):
                 found.append(_read_origin(repo, os.path.join(directory, name)))
@@ -755,9 +759,9 @@ def _decide(
             _enlist(plan, found.path, entry)
             continue
         in_the_way = _clashes(found.path, wanted, directories)
-        if untouched or exact or (in_the_way and force):
+        if untouched or exact or (force and (in_the_way or old is not None)):
             plan.remove.append(found.path)
-        elif in_the_way or (old is not None and not force):
+        elif in_the_way or old is not None:
             plan.blocked.append(found.path)
     for path, entry in left.items():
         _enlist(plan, path, entry)

@@ -79,12 +79,12 @@ def compare(make: Callable[[Path], None], scratch: Path, rounds: int) -> dict[st
     peak = 0
     size = 0
     for number in range(rounds):
-        touch_free_memory()
         work = scratch / f"round-{number}"
         work.mkdir()
         os.sync()
 
         def timed(what: str, argv: list[str], work: Path = work) -> int:
+            touch_free_memory()
             run = Run(argv, work)
             times.setdefault(what, []).append(run.seconds)
             return run.peak
