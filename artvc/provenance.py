@@ -105,9 +105,9 @@ def _git_facts(root: Path) -> JsonObject:
     from dulwich.refs import HEADREF  # noqa: PLC0415
     from dulwich.repo import Repo as GitRepo  # noqa: PLC0415
 
+    facts: JsonObject = {"root": _printable(str(root))}
     try:
         with GitRepo(str(root)) as git:
-            facts: JsonObject = {"root": _printable(str(root))}
             chain, head = git.refs.follow(HEADREF)
             if head is not None:
                 facts["commit"] = head.decode("ascii")
@@ -117,7 +117,7 @@ def _git_facts(root: Path) -> JsonObject:
             origin = git.get_config().get((b"remote", b"origin"), b"url")
             facts["origin"] = _printable(os.fsdecode(origin))
             return facts
-    except KeyError:
+    except KeyError:  # no origin
         return facts
     except (NotGitRepository, OSError, ValueError, AssertionError):
         return {}

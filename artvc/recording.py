@@ -265,6 +265,7 @@ def commit_paths(
     *,
     now: Callable[[], str],
     advance: Callable[[int], None] | None = None,
+    watch: Callable[[IngestTotals], None] | None = None,
 ) -> CommitResult:
     """Record files as a version of an artifact, made by a run commit of its own.
 
@@ -273,6 +274,7 @@ def commit_paths(
         request: what to record.
         now: the clock.
         advance: called with bytes read or skipped as known, for progress.
+        watch: called once with the totals that rise while the work goes on, for progress.
 
     Raises:
         InvalidInput: a path is missing or outside reason, or name and type are not known.
@@ -294,6 +296,8 @@ def commit_paths(
     inputs = tuple(repo.resolve(one, project=None) for one in request.inputs)
     mounts = worktree.mounts_of(request.paths)
     with repo.ingest(paranoid=request.paranoid, advance=advance) as ingest:
+        if watch:
+            watch(ingest.totals)
         snapshot = worktree.snapshot(repo, ingest, mounts, advance=advance)
         captured = provenance.capture(Path.cwd(), request.argv, environment=False)
         commit = Commit(

@@ -7,27 +7,60 @@ a candidate.  Failures print nothing: completion must never get in the way.
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from artvc.repo import Repository
 
-# Which arguments are references; options whose value is one.
+# Commands whose first argument is a reference, and options whose value is one.
 REFERENCE_COMMANDS: Final = frozenset({"alias", "cat", "checkout", "log", "ls", "show"})
 REFERENCE_OPTIONS: Final = frozenset({"--input"})
+# The options, written down so that completion need not import click; a test compares them with the commands'.
+COMMON: Final = "--help --json --quiet"
+OPTIONS: Final = {
+    "": "--color --help --json --no-pager --quiet --verbose --version",
+    "alias": f"--delete {COMMON}",
+    "cat": COMMON,
+    "checkout": f"--force --path {COMMON}",
+    "commit": "--alias --description --input --job-type --message --metadata --name --paranoid --project --tag "
+    f"--type {COMMON}",
+    "completion": "--help",
+    "config": f"--list --show-origin --unset {COMMON}",
+    "fsck": f"--quick {COMMON}",
+    "help": COMMON,
+    "init": f"--project {COMMON}",
+    "log": f"--graph --max-count --oneline --project {COMMON}",
+    "ls": f"--long --project --recursive {COMMON}",
+    "show": COMMON,
+    "status": f"--exit-code {COMMON}",
+    "version": COMMON,
+}
+# Options that are followed by a value, in whichever command.
+VALUED: Final = frozenset(
+    {
+        *("-C", "--color", "--path", "--input", "--metadata", "--description", "--tag", "--job-type", "--project"),
+        *("-a", "--alias", "-m", "--message", "-n", "--name", "--max-count", "-t", "--type"),
+    }
+)
 
 BASH: Final = """\
 _artvc() {
-    local IFS=$'\\n' line=("${COMP_WORDS[@]:1:COMP_CWORD}") cur prefix
-    _get_comp_words_by_ref -n : cur 2>/dev/null || cur="${COMP_WORDS[COMP_CWORD]}"
-    mapfile -t line < <(printf '%s' "${COMP_LINE:0:COMP_POINT}" | xargs -n1 2>/dev/null)
-    [[ "${COMP_LINE:0:COMP_POINT}" == *" " ]] && line+=("")
-    COMPREPLY=($(artvc __complete "${line[@]:1}" 2>/dev/null))
-    # bash breaks words at colons: give back only what comes after the last one typed
-    if [[ "$cur" == *:* || "${COMP_WORDS[COMP_CWORD]}" == ":" || "${COMP_WORDS[COMP_CWORD-1]}" == ":" ]]; then
-        prefix="${line[${#line[@]}-1]}"; prefix="${prefix%:*}:"
-        COMPREPLY=("${COMPREPLY[@]#"$prefix"}")
+    local IFS=$'\\n' typed="${COMP_LINE:0:COMP_POINT}" one word
+    local -a line=() found=()
+    # COMP_WORDS is broken at colons, which references have: take the line apart anew
+    while read -r one; do line+=("$one"); done < <(printf '%s' "$typed" | xargs printf '%s\\n' 2>/dev/null)
+    [[ "$typed" == *[[:space:]] ]] && line+=("")
+    word="${line[${#line[@]}-1]}"
+    while read -r one; do found+=("$one"); done < <(artvc __complete "${line[@]:1}" 2>/dev/null)
+    # bash replaces what follows the last break only
+    if [[ "$word" == *[:=@]* ]]; then
+        one="${word%[:=@]*}"; one="${word:0:${#one}+1}"
+        found=("${found[@]#"$one"}")
     fi
+    COMPREPLY=("${found[@]}")
+    # a name may go on with a colon; everything else is complete
+    [[ ${#line[@]} -le 2 || "$word" == [-]* || "$word" == *:* ]] && compopt +o nospace 2>/dev/null
+    return 0
 }
 complete -o default -o nospace -F _artvc artvc
 """
@@ -35,19 +68,22 @@ ZSH: Final = """\
 #compdef artvc
 _artvc() {
     local -a found
-    found=("${(@f)$(artvc __complete "${(@)words[2,CURRENT]}" 2>/dev/null)}")
-    if (( ${#found} )) && [[ -n "${found[1]}" ]]; then
-        compadd -S '' -- "${found[@]}"
-    else
+    found=("${(@f)$(artvc __complete "${(@Q)words[2,CURRENT]}" 2>/dev/null)}")
+    if (( ! ${#found} )) || [[ -z "${found[1]}" ]]; then
         _files
+    elif (( CURRENT == 2 )) || [[ "$PREFIX" == -* || "$PREFIX" == *:* ]]; then
+        compadd -- "${found[@]}"
+    else
+        compadd -S '' -- "${found[@]}"
     fi
 }
-compdef _artvc artvc
+if [[ "${funcstack[1]}" == _artvc ]]; then _artvc "$@"; else compdef _artvc artvc; fi
 """
 FISH: Final = """\
 function __artvc_complete
-    set -l words (commandline -opc) (commandline -ct)
-    artvc __complete $words[2..-1] 2>/dev/null
+    set -l words (commandline -opc)
+    set -l last (commandline -ct)
+    artvc __complete $words[2..-1] "$last" 2>/dev/null
 end
 complete -c artvc -a '(__artvc_complete)'
 """
@@ -72,32 +108,60 @@ def candidates(words: list[str]) -> list[str]:
     from artvc.cli.main import COMMANDS  # noqa: PLC0415 -- a cycle otherwise
 
     *before, word = words or [""]
-    directory = Path.cwd()
-    command = None
-    skip = False
-    for place, one in enumerate(before):
-        if skip:
-            skip = False
-        elif one == "-C" and command is None and place + 1 < len(before):
-            directory, skip = directory / before[place + 1], True
-        elif not one.startswith("-") and command is None:
-            command = one
-    if command is None:
-        return [name for name in sorted(COMMANDS) if name.startswith(word)]
-    if command == "completion":
-        return [name for name in sorted(SCRIPTS) if name.startswith(word)]
-    if before[-1] in REFERENCE_OPTIONS or (command in REFERENCE_COMMANDS and not word.startswith("-")):
-        return references(directory, word)
-    return []
+    line = _Line(before)
+    option, equals, value = word.partition("=")
+    if equals and option in REFERENCE_OPTIONS:
+        return [f"{option}={one}" for one in references(line.directory, value)]
+    if line.open in REFERENCE_OPTIONS:
+        return references(line.directory, word)
+    if line.open is not None:
+        return [one for one in ("always", "auto", "never") if line.open == "--color" and one.startswith(word)]
+    if word.startswith("-"):
+        return [one for one in OPTIONS.get(line.command or "", "").split() if one.startswith(word)]
+    known: list[str] = []
+    if line.command in {None, "help"} and not line.arguments:
+        known = sorted(COMMANDS)
+    elif line.command == "completion" and not line.arguments:
+        known = sorted(SCRIPTS)
+    elif line.command in REFERENCE_COMMANDS and not line.arguments:
+        return references(line.directory, word)
+    return [one for one in known if one.startswith(word)]
+
+
+class _Line:
+    """The finished words of a line, told apart.
+
+    Attributes:
+        directory: where the command would run.
+        command: None where there is none yet.
+        arguments: those of the command.
+        open: the option that waits for its value, if the last word is one.
+    """
+
+    def __init__(self, words: list[str]) -> None:
+        self.directory = Path.cwd()
+        self.command: str | None = None
+        self.arguments: list[str] = []
+        self.open: str | None = None
+        for word in words:
+            if self.open is not None:
+                if self.open == "-C":
+                    self.directory /= os.path.expanduser(word)
+                self.open = None
+            elif word in VALUED:
+                self.open = word
+            elif not word.startswith("-"):
+                if self.command is None:
+                    self.command = word
+                else:
+                    self.arguments.append(word)
 
 
 def references(directory: Path, word: str) -> list[str]:
     """The artifact names that begin with a word, or after a colon the aliases and versions."""
-    from artvc.repo import Repository  # noqa: PLC0415 -- reads refs only
-    from artvc.settings import Settings  # noqa: PLC0415
+    from artvc.cli.place import repository_at  # noqa: PLC0415 -- not for completing commands
 
-    settings = Settings(project=os.environ.get("ARTVC_PROJECT"))
-    with Repository.discover(directory, settings) as repo:
+    with repository_at(directory, os.environ) as repo:  # reads refs only
         return _references(repo, word)
 
 
@@ -117,14 +181,6 @@ def _references(repo: "Repository", word: str) -> list[str]:
     return sorted(found)
 
 
-def complete_reference(context: Any, parameter: Any, incomplete: str) -> list[str]:  # noqa: ARG001
-    """The same for click's own completion."""
-    try:
-        return references(Path.cwd(), incomplete)
-    except Exception:  # noqa: BLE001 -- as above
-        return []
-
-
 def __getattr__(name: str) -> object:
     """The command itself, made when asked for: the fast path above must not import click."""
     if name != "completion":
@@ -134,7 +190,16 @@ def __getattr__(name: str) -> object:
     @click.command(name="completion")
     @click.argument("shell", type=click.Choice(sorted(SCRIPTS)))
     def completion(shell: str) -> None:
-        """Print a completion script; e.g. add 'eval "$(artvc completion bash)"' to ~/.bashrc."""
+        """Print a completion script for a shell.
+
+        It completes commands, options, artifacts, and after a colon aliases and versions.
+
+        \b
+        Examples:
+          echo 'eval "$(artvc completion bash)"' >>~/.bashrc
+          echo 'eval "$(artvc completion zsh)"' >>~/.zshrc     after compinit
+          artvc completion fish >~/.config/fish/completions/artvc.fish
+        """
         click.echo(SCRIPTS[shell], nl=False)
 
     return completion

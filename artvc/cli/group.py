@@ -11,7 +11,10 @@ from typing import Final, ParamSpec, TypeVar
 import click
 
 from artvc import settings as settings_module
+from artvc._version import __version__
 from artvc.cli.main import COMMANDS
+from artvc.cli.place import repository_at
+from artvc.cli.render import clean
 from artvc.repo import Repository
 from artvc.settings import Settings
 
@@ -28,6 +31,7 @@ class Face:
         environ: the environment.
         as_json: print one JSON document instead of text.
         quiet: print only what was asked for, no progress.
+        verbose: say on stderr what is used; failures come with their traceback.
         color: ``auto``, ``always`` or ``never``.
         paging: whether a pager may be used.
     """
@@ -35,6 +39,7 @@ class Face:
     environ: Mapping[str, str]
     as_json: bool = False
     quiet: bool = False
+    verbose: bool = False
     color: str = "auto"
     paging: bool = True
 
@@ -45,10 +50,18 @@ class Face:
 
     def repository(self) -> Repository:
         """The repository of the working directory, or that of ARTVC_DIR.  Raises NotARepository."""
-        chosen = self.environ.get("ARTVC_DIR")
-        if chosen:
-            return Repository.open(Path(chosen), self.settings)
-        return Repository.discover(Path.cwd(), self.settings)
+        repo = repository_at(Path.cwd(), self.environ)
+        if self.verbose:
+            self.note(f"repository {repo.dir}, project {repo.default_project}, {repo.settings.workers} threads")
+        return repo
+
+    @property
+    def width(self) -> int | None:
+        """Columns of the terminal that stdout is; None where it is none and nothing needs to fit."""
+        try:
+            return os.get_terminal_size(sys.stdout.fileno()).columns
+        except (OSError, ValueError):
+            return None
 
     @property
     def colored(self) -> bool:
@@ -65,10 +78,14 @@ class Face:
         if text and not self.quiet:
             click.echo(text, color=self.colored)
 
+    def note(self, text: str) -> None:
+        """Print a remark on stderr."""
+        click.echo(f"artvc: {clean(text)}", err=True)
+
     def show(self, text: str) -> None:
         """Print what was asked for, through the pager where it is longer than the terminal."""
-        if self.paging and sys.stdout.isatty() and text.count("\n") >= _terminal_lines():
-            from artvc.cli.pager import page  # noqa: PLC0415
+        if self.paging and sys.stdout.isatty() and text.count("\n") + 1 >= _terminal_lines():
+            from artvc.cli.pager import page  # noqa: PLC0415 -- subprocess, only for long output
 
             page(text, self.environ)
         elif text:
@@ -89,18 +106,21 @@ def _set(context: click.Context, parameter: click.Parameter, value: object) -> o
         face.as_json = True
     if face is not None and value and parameter.name == "quiet":
         face.quiet = True
+    if face is not None and value and parameter.name == "verbose":
+        face.verbose = True
     return value
 
 
 def common(command: Callable[P, R]) -> Callable[P, R]:
-    """Let a command accept ``--json`` and ``--quiet`` after its name too."""
+    """Let a command accept ``--json``, ``--quiet`` and ``--verbose`` after its name too."""
+    verbose = click.option("-v", "--verbose", is_flag=True, expose_value=False, callback=_set, hidden=True)
     quiet = click.option(
         "-q", "--quiet", is_flag=True, expose_value=False, callback=_set, help="Print less, no progress."
     )
     as_json = click.option(
         "--json", "as_json", is_flag=True, expose_value=False, callback=_set, help="Print one JSON document."
     )
-    return quiet(as_json(command))
+    return quiet(as_json(verbose(command)))
 
 
 face_of = click.make_pass_decorator(Face)
@@ -133,21 +153,34 @@ class LazyGroup(click.Group):
         return super().resolve_command(ctx, args)
 
 
-@click.group(cls=LazyGroup, context_settings=HELP_NAMES, invoke_without_command=False)
+@click.group(cls=LazyGroup, context_settings=HELP_NAMES, invoke_without_command=True, no_args_is_help=False)
 @click.option("-C", "directory", multiple=True, metavar="DIR", help="Run as if started in DIR.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 @click.option("-q", "--quiet", is_flag=True, help="Print less, no progress.")
+@click.option("-v", "--verbose", is_flag=True, help="Say what is used; show the traceback of a failure.")
 @click.option("--color", type=click.Choice(["auto", "always", "never"]), default="auto", help="Use colours.")
 @click.option("--no-pager", is_flag=True, help="Never use a pager.")
-@click.version_option(None, "-V", "--version", package_name="artvc", message="artvc %(version)s")
+@click.version_option(__version__, "-V", "--version", prog_name="artvc", message="%(prog)s %(version)s")
 @click.pass_context
 def group(
-    context: click.Context, directory: tuple[str, ...], as_json: bool, quiet: bool, color: str, no_pager: bool
-) -> None:
+    context: click.Context,
+    directory: tuple[str, ...],
+    as_json: bool,
+    quiet: bool,
+    verbose: bool,
+    color: str,
+    no_pager: bool,
+) -> int:
     """Version datasets, models and runs like code: commit, checkout, log."""
     for one in directory:
         try:
             os.chdir(one)
         except OSError as exc:
             raise click.UsageError(f"cannot change to '{one}': {exc.strerror}", context) from exc
-    context.obj = Face(os.environ, as_json=as_json, quiet=quiet, color=color, paging=not no_pager)
+    context.obj = Face(
+        os.environ, as_json=as_json, quiet=quiet, verbose=verbose, color=color, paging=not no_pager
+    )
+    if context.invoked_subcommand is None:
+        click.echo(context.get_help(), err=True)
+        return 2
+    return 0

@@ -1,5 +1,6 @@
 """Commands that look: log, show, ls, cat, status."""
 
+import contextlib
 import os
 import sys
 from collections.abc import Iterator
@@ -8,30 +9,33 @@ from pathlib import Path
 import click
 
 from artvc import history, worktree
-from artvc.cli.completion import complete_reference
 from artvc.cli.group import Face, common, face_of
 from artvc.cli.render import (
+    Listed,
     Paint,
+    Shown,
     collections_json,
     collections_text,
     entries_text,
     entry_entries_json,
     entry_json,
     log_text,
+    run_json,
     run_text,
+    shown_json,
     status_json,
     status_text,
     to_json,
     version_json,
     version_text,
 )
-from artvc.errors import InvalidInput, NotFound
+from artvc.errors import Damaged, InvalidInput, NotFound
 from artvc.model.objects import Entry, EntryKind
-from artvc.repo import Found, Repository
+from artvc.repo import Collection, Found, Repository
 
 
 @click.command()
-@click.argument("reference", metavar="[REF]", required=False, shell_complete=complete_reference)
+@click.argument("reference", metavar="[REF]", required=False)
 @click.option("-n", "--max-count", "limit", type=click.IntRange(min=0), metavar="N", help="At most N runs.")
 @click.option("--oneline", is_flag=True, help="One line a run.")
 @click.option("--graph", is_flag=True, help="Draw the lineage at the left.")
@@ -44,6 +48,11 @@ def log(
     """Show runs, newest first, with the versions they used and made.
 
     With REF: only the run that made that version, and everything that led to it.
+
+    \b
+    Examples:
+      artvc log --graph
+      artvc log trained-model:best --oneline
     """
     with face.repository() as repo:
         entries = list(history.log(repo, reference, project=project, limit=limit))
@@ -54,11 +63,20 @@ def log(
 
 
 @click.command()
-@click.argument("reference", metavar="REF|RUN", shell_complete=complete_reference)
+@click.argument("reference", metavar="REF|RUN")
 @common
 @face_of
 def show(face: Face, reference: str) -> None:
-    """Show everything about a version, or about a run (by id, name or commit)."""
+    """Show a version or a run.
+
+    Of a version: content, runs that made or used it, description, metadata.  Of a run, named by its id, its name or
+    4 or more digits of its commit: config, summary, inputs, outputs, code, environment.
+
+    \b
+    Examples:
+      artvc show trained-model:best
+      artvc show 3f9a1c02
+    """
     with face.repository() as repo:
         try:
             found = repo.resolve(reference)
@@ -76,64 +94,67 @@ def _show_run(face: Face, repo: Repository, word: str, missing: NotFound | Inval
         raise missing from None
     entry = history.entry_of(repo, run)
     if face.as_json:
-        click.echo(to_json(entry_json(entry)))
+        click.echo(to_json(run_json(entry)))
     else:
         face.show(run_text(entry, Paint(colored=face.colored)))
 
 
 def _show_version(face: Face, repo: Repository, found: Found) -> None:
     version = found.version
-    artifact = repo.artifact(version.artifact_id)
-    properties = repo.properties(version.properties_id)
-    made = history.producers(repo, version.project, version.artifact_id)
-    used = history.consumers(repo, version.project, version.artifact_id)
-    if not face.as_json:
-        content = (artifact.files, artifact.size, artifact.root.hex())
-        paint = Paint(colored=face.colored)
-        face.show(version_text(version, artifact.type, content, properties, made, used, paint))
-        return
-    click.echo(
-        to_json(
-            {
-                **version_json(version),
-                "type": artifact.type,
-                "files": artifact.files,
-                "bytes": artifact.size,
-                "tree": artifact.root.hex(),
-                "description": properties.description,
-                "metadata": properties.metadata,
-                "tags": list(properties.tags),
-                "made_by": [entry.commit.run_id for entry in made],
-                "used_by": [entry.commit.run_id for entry in used],
-            }
-        )
+    shown = Shown(
+        version=version,
+        artifact=repo.artifact(version.artifact_id),
+        properties=repo.properties(version.properties_id),
+        created=repo.commit(version.commit_id).ended,
+        made=history.producers(repo, version.project, version.artifact_id),
+        used=history.consumers(repo, version.project, version.artifact_id),
     )
+    if face.as_json:
+        click.echo(to_json(shown_json(shown)))
+    else:
+        face.show(version_text(shown, Paint(colored=face.colored)))
 
 
 @click.command()
-@click.argument("reference", metavar="[REF[/PATH]]", required=False, shell_complete=complete_reference)
+@click.argument("reference", metavar="[REF[/PATH]]", required=False)
 @click.option("-l", "--long", is_flag=True, help="Kind, size and hash too.")
 @click.option("-R", "--recursive", is_flag=True, help="All files below, with their paths.")
 @click.option("--project", metavar="P", help="Only artifacts of this project.")
 @common
 @face_of
 def ls(face: Face, reference: str | None, long: bool, recursive: bool, project: str | None) -> None:
-    """List artifacts, or the files of a version."""
+    """List artifacts, or the files of a version.
+
+    \b
+    Examples:
+      artvc ls                     all artifacts
+      artvc ls -l mnist-raw/test   a directory of the latest version, with sizes and hashes
+    """
     paint = Paint(colored=face.colored)
     with face.repository() as repo:
         if reference is None:
-            collections = repo.collections(project)
+            listed = [_listed(repo, one) for one in repo.collections(project)]
             if face.as_json:
-                click.echo(to_json(collections_json(repo, collections)))
+                click.echo(to_json(collections_json(listed)))
             else:
-                face.show(collections_text(repo, collections, paint))
+                face.show(collections_text(listed, paint, default=repo.default_project, width=face.width))
             return
         found = repo.resolve(reference)
         entries = list(_entries(repo, found, recursive=recursive))
         if face.as_json:
             click.echo(to_json({**version_json(found.version), "entries": entry_entries_json(entries)}))
         else:
-            face.show(entries_text(entries, paint, long=long))
+            face.show(entries_text(entries, paint, long=long, width=face.width))
+
+
+def _listed(repo: Repository, collection: Collection) -> Listed:
+    aliases = repo.aliases(collection.project, collection.name)
+    newest = None
+    if collection.latest is not None:
+        version = repo.version(collection.project, collection.name, collection.latest)
+        with contextlib.suppress(Damaged, NotFound):  # a damaged artifact must not hide the others
+            newest = repo.artifact(version.artifact_id)
+    return Listed(collection, aliases, newest)
 
 
 def _entries(repo: Repository, found: Found, *, recursive: bool) -> Iterator[tuple[str, Entry]]:
@@ -145,11 +166,16 @@ def _entries(repo: Repository, found: Found, *, recursive: bool) -> Iterator[tup
 
 
 @click.command()
-@click.argument("reference", metavar="REF/PATH", shell_complete=complete_reference)
+@click.argument("reference", metavar="REF/PATH")
 @common
 @face_of
 def cat(face: Face, reference: str) -> None:
-    """Print the bytes of a file of a version, verified."""
+    """Print the bytes of a file of a version, verified.
+
+    \b
+    Example:
+      artvc cat trained-model:best/metrics.json | jq .accuracy
+    """
     with face.repository() as repo:
         found = repo.resolve(reference)
         entry = repo.entry(found.version, found.path)
@@ -168,12 +194,19 @@ def cat(face: Face, reference: str) -> None:
 @common
 @face_of
 def status(face: Face, paths: tuple[Path, ...], exit_code: bool) -> int:
-    """Show how directories differ from the versions that they came from."""
+    """Show what differs from the versions checked out.
+
+    PATHS: only these; default: everything that was checked out or committed from.
+
+    \b
+    Example:
+      artvc status --exit-code data || artvc commit data -m "cleaned"
+    """
     with face.repository() as repo:
         found = worktree.status(repo, paths=paths)
     for one in found:
         for warning in one.warnings:
-            click.echo(f"artvc: warning: {warning}", err=True)
+            face.note(f"warning: {warning}")
     if face.as_json:
         click.echo(to_json(status_json(found)))
     elif not face.quiet:

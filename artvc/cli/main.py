@@ -41,12 +41,11 @@ DISK_FAILED: Final = 7
 def main() -> NoReturn:
     """Run the command line of this process and exit."""
     argv = sys.argv[1:]
+    work: Callable[[list[str]], object] = _run_group
     if argv in (["--version"], ["-V"]):
         work = _print_version
     elif argv[:1] == ["__complete"]:
         work = _complete
-    else:
-        work = _run_group
     sys.exit(guarded(lambda: work(argv), argv))
 
 

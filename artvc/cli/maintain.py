@@ -13,7 +13,14 @@ from artvc.cli.render import Paint, fsck_json, fsck_text, to_json
 @common
 @face_of
 def fsck(face: Face, quick: bool) -> int:
-    """Check every byte and every name.  Changes nothing; exits with 13 if anything is damaged."""
+    """Check every byte and every name.
+
+    Changes nothing; exits with 13 if anything is damaged, and says which versions suffer.
+
+    \b
+    Example:
+      artvc fsck --quick
+    """
     with face.repository() as repo, Progress("checking", shown=not face.quiet) as progress:
         report = maintenance.fsck(repo, full=not quick, advance=progress.advance)
     if face.as_json:

@@ -2,12 +2,12 @@
 
 import json
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
 
 from artvc import recording, settings, worktree
-from artvc.cli.completion import complete_reference
 from artvc.cli.group import Face, common, face_of
 from artvc.cli.progress import Progress
 from artvc.cli.render import (
@@ -22,7 +22,7 @@ from artvc.cli.render import (
 )
 from artvc.errors import InvalidInput
 from artvc.model import names
-from artvc.model.objects import JSON_BYTES, JsonObject
+from artvc.model.objects import JSON_BYTES, Json, JsonObject
 from artvc.repo import Repository
 from artvc.settings import lookup, read_toml, user_config_path
 
@@ -33,7 +33,14 @@ from artvc.settings import lookup, read_toml, user_config_path
 @common
 @face_of
 def init(face: Face, directory: Path, project: str | None) -> None:
-    """Make a repository in DIRECTORY (default: here).  Harmless where there is one."""
+    """Make a repository in DIRECTORY (default: here).
+
+    Harmless where there is one.
+
+    \b
+    Example:
+      artvc init --project mnist
+    """
     if not directory.exists():
         raise InvalidInput(f"no such directory: '{directory}'", hint="make it first")
     repo, created = Repository.create(directory, project=project, settings=face.settings)
@@ -51,10 +58,7 @@ def init(face: Face, directory: Path, project: str | None) -> None:
 @click.option("-t", "--type", "kind", metavar="TYPE", help="Its type, e.g. dataset or model.")
 @click.option("-m", "--message", default="", metavar="MSG", help="What was done; the first line is the title.")
 @click.option("-a", "--alias", "aliases", multiple=True, metavar="ALIAS", help="Alias to move to the version.")
-@click.option(
-    "--input", "inputs", multiple=True, metavar="REF", shell_complete=complete_reference,
-    help="A version that the work used; repeat for more.",
-)
+@click.option("--input", "inputs", multiple=True, metavar="REF", help="A version that the work used; repeatable.")
 @click.option("--metadata", multiple=True, metavar="KEY=VALUE|FILE.json", help="Facts about the version.")
 @click.option("--description", metavar="TEXT", help="What the artifact is, in Markdown.")
 @click.option("--tag", "tags", multiple=True, metavar="TAG", help="A word to find the version by.")
@@ -82,6 +86,11 @@ def commit(
 
     One directory stands for its contents; several paths, or files, keep their names.  Where PATHS were checked out
     or committed before, name and type are known.
+
+    \b
+    Examples:
+      artvc commit data/ -n mnist-raw -t dataset -m "as downloaded"
+      artvc commit model.pt -n net -t model -a best --input mnist-raw --metadata lr=0.01
     """
     request = recording.CommitRequest(
         paths=paths,
@@ -98,10 +107,16 @@ def commit(
         paranoid=paranoid,
         argv=tuple(sys.argv),
     )
-    with face.repository() as repo, Progress("committing", shown=not face.quiet) as progress:
-        result = recording.commit_paths(repo, request, now=settings.now, advance=progress.advance)
+
+    def sizes() -> Iterator[int]:
+        return (found.status.st_size for found in worktree.Walk().files(worktree.mounts_of(paths)))
+
+    with face.repository() as repo, Progress("committing", sizes=sizes, shown=not face.quiet) as progress:
+        result = recording.commit_paths(
+            repo, request, now=settings.now, advance=progress.advance, watch=progress.watch
+        )
     for warning in result.warnings:
-        click.echo(f"artvc: warning: {clean(warning)}", err=True)
+        face.note(f"warning: {warning}")
     if face.as_json:
         click.echo(to_json(commit_json(result)))
     else:
@@ -109,22 +124,29 @@ def commit(
 
 
 def _metadata(words: tuple[str, ...]) -> JsonObject:
-    """The object that KEY=VALUE pairs and JSON files make, later ones first.  Raises InvalidInput."""
+    """The object that KEY=VALUE pairs and JSON files make, the last word about a key counts.  Raises InvalidInput."""
     found: JsonObject = {}
     for word in words:
         key, equals, value = word.partition("=")
-        if equals:
+        if not equals:
+            found.update(_json_file(Path(word)))
+        elif key:
             found[key] = _json_or_text(value)
         else:
-            found.update(_json_file(Path(word)))
+            raise InvalidInput(f"metadata without a key: {word!r}", hint="write KEY=VALUE or name a JSON file")
     return found
 
 
-def _json_or_text(value: str) -> "JsonObject | str":
+def _json_or_text(value: str) -> Json:
+    """What a VALUE is: JSON where it is JSON (``NaN`` is not), else the text itself."""
     try:
-        return json.loads(value)  # type: ignore[no-any-return]  # whatever JSON it is; checked when it is stored
-    except (json.JSONDecodeError, RecursionError):
+        return json.loads(value, parse_constant=_no_constant)  # type: ignore[no-any-return]  # checked when stored
+    except (ValueError, RecursionError):
         return value
+
+
+def _no_constant(word: str) -> Json:
+    raise ValueError(word)
 
 
 def _json_file(path: Path) -> JsonObject:
@@ -143,7 +165,7 @@ def _json_file(path: Path) -> JsonObject:
 
 
 @click.command()
-@click.argument("reference", metavar="REF", shell_complete=complete_reference)
+@click.argument("reference", metavar="REF")
 @click.argument("dest", required=False, type=click.Path(path_type=Path))
 @click.option("--path", "subpaths", multiple=True, metavar="SUBPATH", help="Restore only this file or directory.")
 @click.option("-f", "--force", is_flag=True, help="Overwrite changes that were not committed.")
@@ -154,6 +176,12 @@ def checkout(face: Face, reference: str, dest: Path | None, subpaths: tuple[str,
 
     Files that are right already are left alone, so an interrupted checkout is simply repeated.  A file that you
     changed is never overwritten without --force.
+
+    \b
+    Examples:
+      artvc checkout mnist-raw                     the latest, to artifacts/mnist-raw:vN
+      artvc checkout net:best model --force        over what lies there
+      artvc checkout mnist-raw:v3 --path test.pt   one file of it
     """
     with face.repository() as repo:
         found = repo.resolve(reference)
@@ -172,13 +200,23 @@ def checkout(face: Face, reference: str, dest: Path | None, subpaths: tuple[str,
 
 
 @click.command()
-@click.argument("reference", metavar="[REF]", required=False, shell_complete=complete_reference)
+@click.argument("reference", metavar="[REF]", required=False)
 @click.argument("name", metavar="[ALIAS]", required=False)
 @click.option("-d", "--delete", is_flag=True, help="Remove the alias NAME:ALIAS given as REF.")
 @common
 @face_of
 def alias(face: Face, reference: str | None, name: str | None, delete: bool) -> None:
-    """List aliases; let ALIAS stand for the version REF; or remove one with -d NAME:ALIAS."""
+    """List, set or remove aliases.
+
+    Without ALIAS: list all, or those of the artifact REF.  With it: let ALIAS stand for the version REF; what it
+    stood for before is said.
+
+    \b
+    Examples:
+      artvc alias net:v3 best    net:best is now v3
+      artvc alias net            list them
+      artvc alias -d net:best    remove it
+    """
     with face.repository() as repo:
         if delete:
             _delete_alias(face, repo, reference, name)
@@ -239,7 +277,16 @@ def _list_aliases(face: Face, repo: Repository, reference: str | None) -> None:
 def config(
     face: Face, key: str | None, value: str | None, unset: bool, listed: bool, show_origin: bool
 ) -> None:
-    """Read or set the repository's configuration, e.g. project.default."""
+    """Read or set configuration.
+
+    Values are set in the repository's own file, which never travels; the user's file is read too.  Exits with 1 if
+    KEY is not set.
+
+    \b
+    Examples:
+      artvc config project.default mnist
+      artvc config --list --show-origin
+    """
     with face.repository() as repo:
         user = user_config_path(face.environ)
         layers = [(str(repo.dir / "config"), repo.config), (str(user), read_toml(user))]
@@ -248,6 +295,8 @@ def config(
             _show_config(face, values, show_origin=show_origin)
         elif value is not None or unset:
             repo.set_config(key, None if unset else value)
+            if face.as_json:
+                click.echo(to_json({key: {"value": None if unset else value, "origin": str(repo.dir / "config")}}))
         else:
             for origin, layer in layers:
                 found = lookup(layer, key)

@@ -8,15 +8,16 @@ output is exact.
 import datetime
 import json
 import re
-from collections.abc import Iterable, Sequence
-from typing import Final
+import unicodedata
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final, NamedTuple
 
 from artvc import lineage
 from artvc.history import Edge, LogEntry
 from artvc.maintenance import FsckReport
-from artvc.model.objects import Entry, EntryKind, Json, JsonObject, Properties
+from artvc.model.objects import Artifact, Entry, EntryKind, Json, JsonObject, Properties
 from artvc.recording import CommitResult
-from artvc.repo import Collection, Repository, Version
+from artvc.repo import Collection, Version
 from artvc.worktree import CheckoutResult, WorktreeStatus
 
 _HOSTILE: Final = re.compile(
@@ -83,19 +84,84 @@ def error_json(kind: str, message: str, hint: str | None, code: int) -> str:
     return json.dumps({"error": {"code": code, "hint": hint, "kind": kind, "message": message}})
 
 
-def table(rows: Sequence[Sequence[str]], *, right: Iterable[int] = ()) -> str:
-    """Columns, aligned; those in ``right`` to the right."""
+def progress_text(what: str, done: int, total: int | None, seconds: float, *, new: int | None = None) -> str:
+    """How far some work is, in one line.
+
+    Args:
+        what: a word for the work.
+        done, total: bytes; the total may not be known (yet).
+        seconds: since it began.
+        new: bytes that had to be stored; the others were known before, or wait to be written.
+    """
+    rate = done / seconds if seconds else 0.0
+    text = f"{what}: {size(done)}"
+    if total is not None and total >= done:
+        text += f" of {size(total)} ({100 * done // total if total else 100} %)"
+    text += f", {size(int(rate))}/s"
+    if total is not None and total >= done and rate:
+        text += f", {duration((total - done) / rate)} left"
+    if new is not None:
+        text += f", {size(new)} new"
+    return text
+
+
+def duration(seconds: float) -> str:
+    """``42 s``, ``3:07 min``, ``2:15 h``."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60}:{whole % 60:02} min"
+    return f"{whole // 3600}:{whole % 3600 // 60:02} h"
+
+
+def columns(text: str) -> int:
+    """How many columns of a terminal some text takes."""
+    if text.isascii():
+        return len(text)
+    return sum(_columns_of(character) for character in text)
+
+
+def _columns_of(character: str) -> int:
+    if unicodedata.combining(character) or unicodedata.category(character) in {"Mn", "Me", "Cf"}:
+        return 0
+    return 2 if unicodedata.east_asian_width(character) in {"W", "F"} else 1
+
+
+def shortened(text: str, width: int | None) -> str:
+    """A line cut to a width, with an ellipsis; None leaves it as it is."""
+    if width is None or columns(text) <= width:
+        return text
+    room = max(width - 1, 0)
+    kept = []
+    for character in text:
+        room -= _columns_of(character)
+        if room < 0:
+            break
+        kept.append(character)
+    return "".join(kept) + "\u2026"
+
+
+def table(rows: Sequence[Sequence[str]], *, right: Iterable[int] = (), width: int | None = None) -> str:
+    """Columns, aligned; those in ``right`` to the right.
+
+    Args:
+        rows: cells without colours, the same number in each.
+        right: columns of numbers.
+        width: columns of the terminal; longer lines are cut.
+    """
     if not rows:
         return ""
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    widths = [max(columns(row[i]) for row in rows) for i in range(len(rows[0]))]
     right = set(right)
-    return "\n".join(
-        "  ".join(
-            cell.rjust(width) if i in right else cell.ljust(width)
-            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in rows
-    )
+    lines = []
+    for row in rows:
+        cells = []
+        for i, (cell, room) in enumerate(zip(row, widths, strict=True)):
+            gap = " " * (room - columns(cell))
+            cells.append(gap + cell if i in right else cell + gap)
+        lines.append(shortened("  ".join(cells).rstrip(), width))
+    return "\n".join(lines)
 
 
 # -- versions and runs ------------------------------------------------------------------------------------
@@ -284,19 +350,34 @@ def _edge(edge: Edge, paint: Paint) -> str:
 # -- listings ---------------------------------------------------------------------------------------------
 
 
-def collections_text(repo: Repository, collections: Sequence[Collection], paint: Paint) -> str:
-    """All artifacts: name, type, versions, newest."""
-    default = repo.default_project
+class Listed(NamedTuple):
+    """A line of ``artvc ls``: an artifact, its aliases, and its newest version's content (None if unreadable)."""
+
+    collection: Collection
+    aliases: Mapping[str, int]
+    newest: Artifact | None
+
+
+def collections_text(listed: Sequence[Listed], paint: Paint, *, default: str, width: int | None) -> str:
+    """All artifacts: name, type, newest version, its size, how many there are, aliases.
+
+    Args:
+        listed: what to show.
+        paint: colours.
+        default: the project whose artifacts are shown without it.
+        width: of the terminal, None for no limit.
+    """
     rows = []
-    for one in collections:
+    for one, aliases, newest in listed:
         name = one.name if one.project == default else f"{one.project}/{one.name}"
         latest = "-" if one.latest is None else f"v{one.latest}"
-        aliases = [alias for alias in repo.aliases(one.project, one.name) if alias != "latest"]
-        rows.append([clean(name), clean(one.type), latest, counted(one.versions, "version"), clean(", ".join(aliases))])
-    return table(rows) if rows else paint("no artifacts yet", "dim")
+        bytes_ = "-" if newest is None else size(newest.size)
+        others = ", ".join(alias for alias in aliases if alias != "latest")
+        rows.append([clean(name), clean(one.type), latest, bytes_, counted(one.versions, "version"), clean(others)])
+    return table(rows, right=[3], width=width) if rows else paint("no artifacts yet", "dim")
 
 
-def collections_json(repo: Repository, collections: Sequence[Collection]) -> JsonObject:
+def collections_json(listed: Sequence[Listed]) -> JsonObject:
     """All artifacts."""
     return {
         "artifacts": [
@@ -306,14 +387,16 @@ def collections_json(repo: Repository, collections: Sequence[Collection]) -> Jso
                 "type": one.type,
                 "latest": None if one.latest is None else f"v{one.latest}",
                 "versions": one.versions,
-                "aliases": {alias: f"v{n}" for alias, n in repo.aliases(one.project, one.name).items()},
+                "files": None if newest is None else newest.files,
+                "bytes": None if newest is None else newest.size,
+                "aliases": {alias: f"v{n}" for alias, n in aliases.items()},
             }
-            for one in collections
+            for one, aliases, newest in listed
         ]
     }
 
 
-def entries_text(entries: Sequence[tuple[str, Entry]], paint: Paint, *, long: bool) -> str:
+def entries_text(entries: Sequence[tuple[str, Entry]], paint: Paint, *, long: bool, width: int | None) -> str:
     """Names in a version, with size and id if ``long``."""
     if not long:
         return "\n".join(
@@ -325,7 +408,7 @@ def entries_text(entries: Sequence[tuple[str, Entry]], paint: Paint, *, long: bo
         mark = _KIND_MARK.get(entry.kind, "exec" if entry.executable else "file")
         target = f" -> {clean(entry.target)}" if entry.target else ""
         rows.append([mark, size(entry.size), entry.id.short if entry.id else "-", clean(path) + target])
-    return table(rows, right=[1])
+    return table(rows, right=[1], width=width)
 
 
 def entry_entries_json(entries: Sequence[tuple[str, Entry]]) -> list[Json]:
@@ -345,45 +428,88 @@ def entry_entries_json(entries: Sequence[tuple[str, Entry]]) -> list[Json]:
     ]
 
 
-def version_text(
-    version: Version,
-    kind: str,
-    content: tuple[int, int, str],
-    properties: Properties,
-    made: Sequence[LogEntry],
-    used: Sequence[LogEntry],
-    paint: Paint,
-) -> str:
-    """Everything about a version; ``content`` is files, bytes and the tree's id."""
-    files, count, root = content
+class Shown(NamedTuple):
+    """Everything that ``artvc show`` says about a version."""
+
+    version: Version
+    artifact: Artifact
+    properties: Properties
+    created: str
+    made: Sequence[LogEntry]
+    used: Sequence[LogEntry]
+
+
+def version_text(shown: Shown, paint: Paint) -> str:
+    """Everything about a version."""
+    version, artifact, properties, created, made, used = shown
     lines = [
         f"{paint('artifact', 'yellow')} {paint(clean(version.qualified), 'yellow')}",
-        f"Type:     {clean(kind)}",
+        f"Type:     {clean(artifact.type)}",
         f"Aliases:  {clean(', '.join(version.aliases)) or '-'}",
-        f"Content:  {counted(files, 'file')}, {size(count)}",
-        f"Hash:     {version.artifact_id.short} (tree {root[:12]})",
+        f"Date:     {moment(created)}",
+        f"Content:  {counted(artifact.files, 'file')}, {size(artifact.size)}",
+        f"Hash:     {version.artifact_id.short} (tree {artifact.root.short})",
     ]
     for label, entries in (("Made by", made), ("Used by", used)):
         for entry in entries:
-            lines.append(f"{label}:  {entry.commit.run_id} {clean(entry.commit.run_name)} {entry.commit_id.short}")
+            run = f"{entry.commit.run_id} {clean(entry.commit.run_name)} {entry.commit_id.short}"
+            lines.append(f"{label}:  {run}")
     if properties.tags:
         lines.append(f"Tags:     {clean(', '.join(properties.tags))}")
     if properties.description:
         lines += ["", *("    " + line for line in clean(properties.description, lines=True).splitlines())]
     if properties.metadata:
-        lines += ["", clean(json.dumps(properties.metadata, indent=2, ensure_ascii=False), lines=True)]
+        lines += ["", "Metadata:", _json_lines(properties.metadata)]
     return "\n".join(lines)
+
+
+def shown_json(shown: Shown) -> JsonObject:
+    """Everything about a version."""
+    return {
+        **version_json(shown.version),
+        "type": shown.artifact.type,
+        "created": shown.created,
+        "files": shown.artifact.files,
+        "bytes": shown.artifact.size,
+        "tree": shown.artifact.root.hex(),
+        "description": shown.properties.description,
+        "metadata": shown.properties.metadata,
+        "tags": list(shown.properties.tags),
+        "made_by": [entry.commit.run_id for entry in shown.made],
+        "used_by": [entry.commit.run_id for entry in shown.used],
+    }
 
 
 def run_text(entry: LogEntry, paint: Paint) -> str:
     """Everything about a run."""
     commit = entry.commit
     lines = _entry_lines(entry, paint, oneline=False)
-    for title, value in (("Config", commit.config), ("Summary", commit.summary), ("Code", commit.code)):
+    # A list of a hundred packages hides the rest; --json has it.
+    environment = {key: value for key, value in commit.environment.items() if key != "packages"}
+    for title, value in (
+        ("Config", commit.config),
+        ("Summary", commit.summary),
+        ("Code", commit.code),
+        ("Environment", environment),
+    ):
         if value:
-            shown = json.dumps(value, indent=2, ensure_ascii=False)
-            lines += ["", f"{title}:", clean(shown, lines=True)]
+            lines += ["", f"{title}:", _json_lines(value)]
     return "\n".join(lines)
+
+
+def run_json(entry: LogEntry) -> JsonObject:
+    """Everything about a run."""
+    commit = entry.commit
+    return {
+        **entry_json(entry),
+        "environment": commit.environment,
+        "previous": commit.previous.hex() if commit.previous else None,
+        "files": commit.files.hex() if commit.files else None,
+    }
+
+
+def _json_lines(value: JsonObject) -> str:
+    return clean(json.dumps(value, indent=2, ensure_ascii=False), lines=True)
 
 
 def status_text(found: Sequence[WorktreeStatus], shown: Sequence[str], paint: Paint) -> str:

@@ -1,5 +1,6 @@
 """``artvc help`` and ``artvc version``: the pages that travel with the package."""
 
+import difflib
 import importlib.resources
 
 import click
@@ -26,9 +27,19 @@ def pages() -> dict[str, str]:
 @common
 @click.pass_context
 def help_command(context: click.Context, topic: str | None) -> None:
-    """Show the help of a command or a page of the manual."""
+    """Show the help of a command or a page of the manual.
+
+    \b
+    Examples:
+      artvc help             lists commands and topics
+      artvc help commit
+      artvc help exit-codes
+    """
     face = context.find_object(Face)
     assert face is not None and context.parent is not None  # noqa: S101, PT018 -- the group made both
+    if topic is None and face.as_json:
+        click.echo(to_json({"commands": [*sorted(COMMANDS)], "topics": [*pages()]}))
+        return
     if topic is None:
         listed = "\n".join(f"  {name}" for name in pages())
         face.show(f"{group.get_help(context.parent)}\n\nTopics (artvc help TOPIC):\n{listed}")
@@ -36,17 +47,31 @@ def help_command(context: click.Context, topic: str | None) -> None:
     if topic in COMMANDS:
         command = group.get_command(context.parent, topic)
         assert command is not None  # noqa: S101 -- the table has it
-        face.show(command.get_help(click.Context(command, info_name=topic, parent=context.parent)))
+        _show(face, topic, command.get_help(click.Context(command, info_name=topic, parent=context.parent)))
         return
     found = pages()
     if topic not in found:
-        raise NotFound(f"no command or topic '{topic}'", hint="'artvc help' lists them")
-    face.show(found[topic].rstrip("\n"))
+        close = difflib.get_close_matches(topic, [*COMMANDS, *found], n=1)
+        hint = f"did you mean '{close[0]}'?" if close else "'artvc help' lists them"
+        raise NotFound(f"no command or topic '{topic}'", hint=hint)
+    _show(face, topic, found[topic].rstrip("\n"))
+
+
+def _show(face: Face, topic: str, text: str) -> None:
+    if face.as_json:
+        click.echo(to_json({"topic": topic, "text": text}))
+    else:
+        face.show(text)
 
 
 @click.command()
 @common
 @face_of
 def version(face: Face) -> None:
-    """Show the version of artvc."""
+    """Show the version of artvc.
+
+    \b
+    Example:
+      artvc version --json
+    """
     click.echo(to_json({"version": __version__}) if face.as_json else f"artvc {__version__}")

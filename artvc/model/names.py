@@ -203,10 +203,10 @@ def parse_reference(text: str) -> tuple[Reference, ...]:
     """
     match = re.search(r"[:@]", text)
     if match is None:
-        parts = text.split("/")
+        parts = text.rstrip("/").split("/")
         readings = []
         if len(parts) == 1:
-            readings.append(_reference(None, text))
+            readings.append(_reference(None, parts[0]))
         else:
             readings.append(_reference(parts[0], parts[1], path="/".join(parts[2:])))
             readings.append(_reference(None, parts[0], path="/".join(parts[1:])))

@@ -18,6 +18,7 @@ JsonObject = dict[str, Json]
 
 JSON_BYTES: Final = 8 * 1024 * 1024
 JSON_DEPTH: Final = 32
+JSON_INTEGER_BITS: Final = 4096  # Python reads and writes longer ones as text only on request
 MESSAGE_BYTES: Final = 64 * 1024
 INPUTS: Final = 10_000
 SYMLINK_BYTES: Final = 1024
@@ -276,19 +277,34 @@ def check_json(value: Json) -> None:
         below: list[Json] = []
         for item in level:
             if isinstance(item, dict):
-                if not all(isinstance(key, str) for key in item):
-                    raise InvalidInput("keys of JSON objects must be text")
+                for key in item:
+                    if not isinstance(key, str):
+                        raise InvalidInput("keys of JSON objects must be text")
+                    _check_unicode(key)
                 below.extend(item.values())
             elif isinstance(item, list):
                 below.extend(item)
             elif isinstance(item, float) and (item != item or item in (float("inf"), float("-inf"))):
                 raise InvalidInput("NaN and infinities have no place in JSON")
-            elif item is not None and not isinstance(item, bool | int | float | str):
+            elif isinstance(item, str):
+                _check_unicode(item)
+            elif isinstance(item, int) and item.bit_length() > JSON_INTEGER_BITS:
+                raise LimitExceeded(f"a number of more than {JSON_INTEGER_BITS} bits in JSON")
+            elif item is not None and not isinstance(item, bool | int | float):
                 raise InvalidInput(f"not JSON: a value of type {type(item).__name__}")
         if not below:
             return
         level = below
     raise LimitExceeded(f"JSON nested deeper than {JSON_DEPTH}")
+
+
+def _check_unicode(text: str) -> None:
+    if text.isascii():
+        return
+    try:
+        text.encode()
+    except UnicodeEncodeError as exc:
+        raise InvalidInput("text in JSON is not valid Unicode") from exc
 
 
 def _not_negative(what: str, number: int) -> None:

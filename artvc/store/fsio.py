@@ -267,6 +267,8 @@ class Disk:
 
     def open_temporary(self, tmp: str) -> tuple[str, int]:
         """A new file with a name of its own in ``tmp``: its path and descriptor."""
+        if not os.path.isdir(tmp):  # tools that copy repositories leave out empty directories
+            self.ensure_dir(tmp)
         while True:
             path = os.path.join(tmp, os.urandom(8).hex())
             with contextlib.suppress(FileExistsError):

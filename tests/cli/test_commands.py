@@ -64,16 +64,25 @@ def test_show_a_version_and_a_run(filled):
     assert "Used by:" in filled("show", "mnist-raw")
     run = filled.json("log")["commits"][0]
     for word in (run["run"], run["commit"][:10]):
-        assert filled.json("show", word)["message"] == "train"
+        shown = filled.json("show", word)
+        assert shown["message"] == "train"
+        assert shown["environment"]["python"]
+        assert "Environment:" in filled("show", word)
+    assert filled.json("show", "net")["created"] == run["ended"]
 
 
 def test_ls(filled):
-    assert filled("ls").splitlines() == ["mnist-raw  dataset  v0  1 version", "net        model    v0  1 version  best"]
+    assert filled("ls").splitlines() == [
+        "mnist-raw  dataset  v0  12 B  1 version",
+        "net        model    v0   7 B  1 version  best",
+    ]
+    assert filled("ls", "mnist-raw/") == filled("ls", "mnist-raw:v0/") == "a.txt\nsub/\n"
     assert filled("ls", "mnist-raw") == "a.txt\nsub/\n"
     assert filled("ls", "-R", "mnist-raw:v0") == "a.txt\nsub/b.txt\n"
     assert filled("ls", "mnist-raw/sub") == "b.txt\n"
     assert filled.json("ls", "-R", "mnist-raw")["entries"][1]["path"] == "sub/b.txt"
     assert filled.json("ls")["artifacts"][1]["aliases"] == {"best": "v0", "latest": "v0"}
+    assert filled.json("ls")["artifacts"][1]["bytes"] == 7
 
 
 def test_cat_is_exact(filled):
@@ -124,6 +133,50 @@ def test_config(filled):
     assert "not a configuration key" in filled.fails(2, "config", "a b", "c")
 
 
+def test_metadata_is_json_where_it_is_json(filled):
+    words = ["a=1", "b=null", "c=[1, 2]", "d=NaN", "e=x=y", "f=", "g.h=true", f"i={'9' * 5000}"]
+    filled("commit", "data", *(part for word in words for part in ("--metadata", word)))
+    assert filled.json("show", "mnist-raw")["metadata"] == {
+        "a": 1, "b": None, "c": [1, 2], "d": "NaN", "e": "x=y", "f": "", "g.h": True, "i": "9" * 5000
+    }
+
+
+def test_an_alias_listing_and_a_run_as_json(filled):
+    moved = filled.json("alias", "net:v0", "good")
+    assert (moved["alias"], moved["previous"]) == ("good", None)
+    assert filled.json("alias", "net")["artifacts"][0]["aliases"] == {"best": "v0", "good": "v0", "latest": "v0"}
+    assert filled.json("alias", "-d", "net:good")["removed"] == "good"
+
+
+def test_every_command_answers_in_json(filled):
+    for argv in (
+        *(["init"], ["commit", "data"], ["checkout", "net"], ["log"], ["show", "net"], ["ls"], ["ls", "net"]),
+        *(["status"], ["alias"], ["alias", "net:v0", "x"], ["config", "a.b", "c"], ["config", "--list"], ["fsck"]),
+        *(["version"], ["help"], ["help", "commit"]),
+    ):
+        assert isinstance(filled.json(*argv), dict), argv
+
+
+def test_verbose_says_what_is_used_on_stderr(filled):
+    done = filled.run("-v", "ls")
+    assert done.stdout == filled("ls")
+    assert done.stderr.startswith(f"artvc: repository {filled.cwd}/.artvc, project ")
+    failed = filled.run("-v", "cat", "nope/x")
+    assert (failed.returncode, "Traceback" in failed.stderr) == (4, True)
+
+
+def test_the_repository_may_be_named_by_the_environment(filled):
+    for place in (filled.cwd, filled.cwd / ".artvc"):
+        done = filled.run("-C", "/", "ls", env={"ARTVC_DIR": str(place)})
+        assert done.stdout == filled("ls")
+
+
+def test_without_arguments_the_help_is_shown(shell):
+    done = shell.run()
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("Usage: artvc ")
+
+
 def test_global_options(filled):
     assert filled.run("-C", "data", "log", "--oneline").stdout.count("\n") == 2
     assert filled("-q", "status") == filled("status", "-q") == ""
@@ -140,16 +193,6 @@ def test_help_and_version(filled):
     assert "exit-codes" in filled("help")
     assert "130" in filled("help", "exit-codes")
     assert "no command or topic" in filled.fails(4, "help", "nonsense")
-
-
-def test_completion(filled):
-    assert filled("__complete", "che") == "checkout\n"
-    assert filled("__complete", "checkout", "mn") == "mnist-raw\n"
-    assert filled("__complete", "checkout", "net:") == "net:best\nnet:latest\nnet:v0\n"
-    assert filled("__complete", "commit", "x", "--input", "ne") == "net\n"
-    assert filled("__complete", "-C", "/", "checkout", "x") == ""
-    for shell in ("bash", "zsh", "fish"):
-        assert "__complete" in filled("completion", shell)
 
 
 def test_fsck_reports_damage_and_what_it_affects(filled):

@@ -28,9 +28,17 @@ import pytest
         (2, "was neither checked out nor committed", ["status", "/usr"]),
         (2, "cannot change to 'nowhere'", ["-C", "nowhere", "log"]),
         (4, "no artifact 'nope'", ["show", "nope"]),
+        (2, "metadata without a key: '=5'", ["commit", "data", "--metadata", "=5"]),
+        (2, "not valid Unicode", ["commit", "data", "--metadata", 'x="\\ud800"']),
+        (2, "NaN and infinities", ["commit", "data", "--metadata", "nan.json"]),
+        (2, "Choose from: bash, fish, zsh", ["completion"]),
+        (2, "'tcsh' is not one of 'bash', 'fish', 'zsh'; see", ["completion", "tcsh"]),
+        (4, "did you mean 'exit-codes'?", ["help", "exitcodes"]),
+        (2, "invalid artifact name '\\udcff'", ["checkout", "\udcff"]),
     ],
 )
 def test_one_line_and_a_code(filled, code, words, argv):
+    filled.write("nan.json", '{"x": NaN}')
     line = filled.fails(code, *argv)
     assert line.startswith("artvc: error: ")
     assert words in line
@@ -59,6 +67,72 @@ def test_a_hostile_message_cannot_move_the_cursor(filled):
         assert not set(text) & set("\x1b\x07\r\u202e")
         assert "\\x1b[2J" in text
     assert filled.json("log")["commits"][0]["message"] == hostile
+
+
+@pytest.mark.parametrize("argv", [["cat", "net/model.pt"], ["log"], ["--version"], ["ls", "--json"]])
+def test_output_that_cannot_be_written_is_an_error(filled, argv):
+    with open("/dev/full", "w") as full:
+        command = [sys.executable, "-m", "artvc", *argv]
+        done = subprocess.run(
+            command, cwd=filled.cwd, env=filled.env, stdout=full, stderr=subprocess.PIPE, text=True, timeout=60
+        )
+    assert (done.returncode, done.stderr.count("\n")) == (6, 1), done.stderr
+    assert "No space left on device" in done.stderr
+
+
+def test_a_fault_of_artvc_itself_is_one_line_and_a_trace_on_request(filled):
+    code = (
+        "from artvc.cli import main\n"
+        "def broken(argv): raise {}\n"
+        "main._run_group = broken\n"
+        "main.main()"
+    )
+    for raised, exit_code, words in (
+        ("RuntimeError('boom\\x1b')", 70, "internal error: RuntimeError: boom\\x1b; run again with ARTVC_TRACE=1"),
+        ("MemoryError", 70, "out of memory"),
+        ("RecursionError('deep')", 70, "internal error: RecursionError"),
+        ("KeyboardInterrupt", 130, "interrupted"),
+        ("PermissionError(13, 'no', '/x')", 7, "cannot read or write '/x': Permission denied"),
+    ):
+        command = [sys.executable, "-c", code.format(raised), "log"]
+        done = subprocess.run(command, cwd=filled.cwd, env=filled.env, capture_output=True, text=True, timeout=60)
+        assert (done.returncode, done.stdout, done.stderr.count("\n")) == (exit_code, "", 1), done.stderr
+        assert words in done.stderr
+        traced = subprocess.run(
+            command, cwd=filled.cwd, env={**filled.env, "ARTVC_TRACE": "1"}, capture_output=True, text=True, timeout=60
+        )
+        assert traced.returncode == exit_code
+        assert traced.stderr.startswith("Traceback ")
+
+
+def test_a_warning_about_a_hostile_file_name_is_made_visible(filled):
+    import os
+
+    os.mkfifo(filled.cwd / "data" / "pipe\x1b[2J")
+    done = filled.run("commit", "data")
+    assert done.returncode == 0
+    assert "\x1b" not in done.stderr
+    assert done.stderr.startswith("artvc: warning: skipped ")
+    done = filled.run("status", "data")
+    assert "\x1b" not in done.stderr + done.stdout
+
+
+def test_a_pager_of_bad_quotes_and_config_of_the_repository(filled):
+    from artvc.cli.pager import pager_command
+    from artvc.errors import InvalidInput
+
+    filled("config", "core.pager", "evil")
+    home = {"HOME": filled.env["HOME"]}
+    assert pager_command(home) == ["less"]
+    assert pager_command({**home, "PAGER": "more -d"}) == ["more", "-d"]
+    assert pager_command({**home, "PAGER": "more", "ARTVC_PAGER": ""}) == []
+    config = filled.cwd.parent / "home/.config/artvc/config.toml"
+    config.parent.mkdir(parents=True)
+    config.write_text('[core]\npager = "mine"\n')
+    assert pager_command({**home, "PAGER": "more"}) == ["mine"]
+    assert pager_command({**home, "ARTVC_PAGER": "other"}) == ["other"]
+    with pytest.raises(InvalidInput):
+        pager_command({**home, "ARTVC_PAGER": "'"})
 
 
 def test_a_closed_pipe_is_quiet(filled):

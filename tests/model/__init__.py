@@ -1,0 +1,1 @@
+"""Tests of the model: pure values, their bytes and the structures over them."""
