@@ -83,9 +83,18 @@ FISH: Final = """\
 function __artvc_complete
     set -l words (commandline -opc)
     set -l last (commandline -ct)
-    artvc __complete $words[2..-1] "$last" 2>/dev/null
+    set -l found (artvc __complete $words[2..-1] "$last" 2>/dev/null)
+    if test (count $found) -eq 0
+        __fish_complete_path "$last"
+        return
+    end
+    # fish ends a single candidate with a blank, but a name may go on with a colon
+    if test (count $found) -eq 1 -a (count $words) -gt 1; and not contains -- help $words
+        string match -qr '^-|:' -- $found; or contains -- completion $words; or set -a found "$found:"
+    end
+    printf '%s\\n' $found
 end
-complete -c artvc -a '(__artvc_complete)'
+complete -c artvc -f -a '(__artvc_complete)'
 """
 SCRIPTS: Final = {"bash": BASH, "fish": FISH, "zsh": ZSH}
 

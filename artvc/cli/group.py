@@ -73,6 +73,11 @@ class Face:
         wanted = not self.environ.get("NO_COLOR") and self.environ.get("CLICOLOR", "1") != "0"
         return wanted and self.environ.get("TERM") != "dumb" and sys.stdout.isatty()
 
+    @property
+    def progress(self) -> bool:
+        """Whether progress is wanted; whether stderr is a terminal is asked where it is drawn."""
+        return not self.quiet and self.environ.get("TERM") != "dumb"
+
     def say(self, text: str) -> None:
         """Print text for people, unless told to be quiet."""
         if text and not self.quiet:

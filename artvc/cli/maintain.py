@@ -21,7 +21,7 @@ def fsck(face: Face, quick: bool) -> int:
     Example:
       artvc fsck --quick
     """
-    with face.repository() as repo, Progress("checking", shown=not face.quiet) as progress:
+    with face.repository() as repo, Progress("checking", shown=face.progress) as progress:
         report = maintenance.fsck(repo, full=not quick, advance=progress.advance)
     if face.as_json:
         click.echo(to_json(fsck_json(report)))

@@ -111,7 +111,7 @@ def commit(
     def sizes() -> Iterator[int]:
         return (found.status.st_size for found in worktree.Walk().files(worktree.mounts_of(paths)))
 
-    with face.repository() as repo, Progress("committing", sizes=sizes, shown=not face.quiet) as progress:
+    with face.repository() as repo, Progress("committing", sizes=sizes, shown=face.progress) as progress:
         result = recording.commit_paths(
             repo, request, now=settings.now, advance=progress.advance, watch=progress.watch
         )
@@ -189,7 +189,7 @@ def checkout(face: Face, reference: str, dest: Path | None, subpaths: tuple[str,
         target = dest or Path("artifacts") / version.label
         chosen = tuple(subpaths) + ((found.path,) if found.path else ())
         total = None if chosen else repo.artifact(version.artifact_id).size
-        with Progress("restoring", total=total, shown=not face.quiet) as progress:
+        with Progress("restoring", total=total, shown=face.progress) as progress:
             result = worktree.checkout(
                 repo, version, target, asked=reference, subpaths=chosen, force=force, advance=progress.advance
             )

@@ -63,6 +63,7 @@ def check_type(name: str) -> str:
         raise _fail("artifact type", name, f"one line of 1 to {NAME_BYTES} characters, no outer blanks")
     if name == "job" or name.startswith(_RESERVED_TYPES[1:]):
         raise InvalidInput(f"artifact type {name!r} is reserved for internal use, choose another")
+    _utf8("artifact type", name)
     return name
 
 

@@ -255,6 +255,8 @@ class Commit:
             names.check_text(what, getattr(self, what), MESSAGE_BYTES)
         for value in (self.config, self.summary, self.code, self.environment, self.author):
             check_json(value)
+        for tag in self.tags:
+            names.check_text("tag", tag, names.FILE_NAME_BYTES)
         if len(self.inputs) > INPUTS or len(self.outputs) > INPUTS:
             raise LimitExceeded(f"a run commit may have at most {INPUTS} inputs and outputs")
         if self.state not in STATES:

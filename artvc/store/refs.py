@@ -26,7 +26,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
-from artvc.errors import Conflict, Damaged, MalformedObject, StorageError, StorageFull
+from artvc.errors import Conflict, Damaged, InvalidInput, MalformedObject, StorageError, StorageFull
 from artvc.model import codec
 from artvc.model.ids import Id, transaction_id
 from artvc.model.objects import JsonObject, check_time
@@ -210,7 +210,7 @@ class RefLog:
         body = self._read_checked(path, TRANSACTION_BYTES)
         try:
             return _decode_transaction(body, number)
-        except MalformedObject as exc:
+        except (MalformedObject, InvalidInput) as exc:
             raise Damaged(f"{path} is no transaction: {exc}") from exc
 
     def _read_checked(self, path: str, limit: int) -> bytes:

@@ -154,6 +154,7 @@ class StatCache:
         if bytes(self._data) == body:
             return
         try:
+            self._disk.ensure_dir(os.path.dirname(self._dir))  # people delete caches
             self._disk.ensure_dir(self._dir)
             self._disk.write_file(self._file, data, tmp=self._tmp, durable=False)
         except (StorageError, StorageFull, FileNotFoundError):

@@ -22,7 +22,7 @@ from tests.faults.power import Model, TraceDisk, build, signature
 from tests.faults.world import PROJECT, SETTINGS, SOURCES, Stage, now
 
 FULL = os.environ.get("ARTVC_FAULTS") == "full"
-BUDGET = int(os.environ.get("ARTVC_POWER_BUDGET", "4096" if FULL else "24"))
+BUDGET = int(os.environ.get("ARTVC_POWER_BUDGET", "4096" if FULL else "12"))
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from artvc.errors import MalformedObject
 from artvc.model import codec
 from artvc.model.codec import BlobNode, TreeNode
 from artvc.model.objects import JSON_DEPTH
-from tests.model import strategies as some
+from tests.model_layer import strategies as some
 
 # kind: encode, decode, values
 CODECS = {

@@ -1,0 +1,1 @@
+"""Random walks through the commands against a plain model."""
