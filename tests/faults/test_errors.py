@@ -32,7 +32,7 @@ def test_errors_at_every_operation(stage: Stage, scenario: Scenario, sample, rec
     every = [
         (at, name, forever) for at in range(count) for name in ERRNOS for forever in (False, True)
     ]
-    points = sample(every, 16 if scenario.slow else 160)
+    points = sample(every, 12 if scenario.slow else 100)
     for at, name, forever in points:
         try:
             fail(stage, scenario, at, ERRNOS[name], forever)

@@ -34,7 +34,7 @@ def kill(stage: Stage, scenario: Scenario, cut: Cut) -> None:
 
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda one: one.name)
 def test_killed_at_every_operation(stage: Stage, scenario: Scenario, sample, record_property) -> None:
-    points = sample(cuts(stage.operations(scenario, PointDisk)), 24 if scenario.slow else 400)
+    points = sample(cuts(stage.operations(scenario, PointDisk)), 16 if scenario.slow else 140)
     for cut in points:
         try:
             kill(stage, scenario, cut)
@@ -47,7 +47,7 @@ def test_killed_again_while_doing_it_again(stage: Stage, sample, record_property
     """Two kills one after the other, then a plain run."""
     scenario = SCENARIOS[2]
     every = cuts(stage.operations(scenario, PointDisk))
-    pairs = sample([(one, two) for one in every for two in every], 150)
+    pairs = sample([(one, two) for one in every for two in every], 80)
     for one, two in pairs:
         with stage.world(scenario) as world:
             before = dict(world.acknowledged)

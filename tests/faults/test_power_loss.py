@@ -215,7 +215,7 @@ def test_power_cut_after_a_kill(checker: Checker, arena: Path, sample, record_pr
     acts = (INIT, _commit("a"), ALIAS, DESCRIBE)
     count = record(arena / "count", checker.sources, acts).disk.count
     checker.lenient = True
-    for number in sample(list(range(count)), 24):
+    for number in sample(list(range(count)), 12):
         trace = record(arena / f"kill{number}", checker.sources, acts, kill_before=number)
         # From the operation of the kill on: what was before is in the test above.
         try:
