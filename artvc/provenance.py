@@ -3,12 +3,11 @@
 Only facts that help to repeat a run are kept; no environment variables, and no credentials from URLs.
 """
 
+import contextlib
 import functools
 import getpass
 import os
-import platform
 import re
-import socket
 import stat
 import sys
 from collections.abc import Sequence
@@ -43,7 +42,7 @@ def author(settings: Settings) -> JsonObject:
     except (KeyError, OSError):  # no name in the password file, as in many containers
         user = "unknown"
     return {
-        "email": settings.author_email or f"{user}@{socket.gethostname()}",
+        "email": settings.author_email or f"{user}@{_host()}",
         "name": settings.author_name or user,
     }
 
@@ -63,13 +62,27 @@ def capture(directory: Path, argv: Sequence[str], *, environment: bool = True) -
         code["git"] = _git_facts(git)
     found: JsonObject = {
         "executable": _printable(sys.executable),
-        "host": socket.gethostname(),
-        "platform": platform.platform(),
-        "python": platform.python_version(),
+        "host": _host(),
+        "platform": _platform(),
+        "python": sys.version.split()[0],
     }
     if environment:
         found["packages"] = dict(_packages())
     return Provenance(code=code, environment=found)
+
+
+def _host() -> str:
+    """The machine's name."""
+    return os.uname().nodename
+
+
+def _platform() -> str:
+    """System, release, processor and C library (``platform.platform()`` starts a process to find the same)."""
+    system = os.uname()
+    libc = ""
+    with contextlib.suppress(ValueError, OSError):
+        libc = (os.confstr("CS_GNU_LIBC_VERSION") or "").replace(" ", "")
+    return "-".join(filter(None, (system.sysname, system.release, system.machine, libc)))
 
 
 def _printable(text: str) -> str:

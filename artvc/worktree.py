@@ -12,10 +12,8 @@ destination of a checkout.  Its rules:
 """
 
 import contextlib
-import ctypes
 import os
 import posixpath
-import secrets
 import stat
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -49,6 +47,7 @@ from artvc.model.objects import (
     symlink_entry,
 )
 from artvc.repo import DIRECTORY, Repository, Version
+from artvc.store import kernel
 from artvc.store.fsio import storage_error
 from artvc.store.ingest import Ingest, Source, content_of
 from artvc.store.statcache import StatCache
@@ -912,7 +911,7 @@ def _write_files(
             directory, _, name = path.rpartition("/")
             parent = directories.get(directory)
             if renames is not None:
-                temporary = TEMPORARY + secrets.token_hex(8)
+                temporary = TEMPORARY + os.urandom(8).hex()
                 renames.append((directory, temporary, name))
             else:
                 temporary = name
@@ -951,6 +950,7 @@ def _write_content(
             if advance:
                 advance(piece.size)
         return
+    kernel.reserve(fd, content.size)
     waiting: list[Future[int]] = []
     for run in _runs(merkle.slices(content, repo.objects.get)):
         waiting.append(pool.submit(_write_run, repo, fd, run))
@@ -978,7 +978,10 @@ def _runs(slices: Iterable[merkle.Slice]) -> Iterator[list[merkle.Slice]]:
 def _write_run(repo: Repository, fd: int, run: Sequence[merkle.Slice]) -> int:
     for piece, data in zip(run, repo.objects.chunks([one.id for one in run]), strict=True):
         _write_at(fd, data, piece)
-    return sum(piece.size for piece in run)
+    size = sum(piece.size for piece in run)
+    if repo.settings.sync:
+        kernel.start_writing(fd, run[0].offset, size)
+    return size
 
 
 def _write_at(fd: int, data: bytes | bytearray | memoryview, piece: merkle.Slice) -> None:
@@ -994,14 +997,11 @@ def _sync(path: str, repo: Repository) -> None:
     """Make everything below a directory durable: one sync of its file system instead of one for each file."""
     if not repo.settings.sync:
         return
-    syncfs = getattr(ctypes.CDLL(None, use_errno=True), "syncfs", None)
-    if syncfs is None:  # not Linux
-        os.sync()
-        return
     fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        if syncfs(fd) != 0:
-            raise StorageError(f"cannot sync {path!r}: {os.strerror(ctypes.get_errno())}")
+        kernel.sync_file_system(fd)
+    except OSError as exc:
+        raise storage_error(exc, f"cannot sync {path!r}") from exc
     finally:
         os.close(fd)
 

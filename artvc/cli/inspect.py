@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from artvc import history, worktree
+from artvc import history
 from artvc.cli.group import Face, common, face_of
 from artvc.cli.render import (
     Listed,
@@ -203,6 +203,8 @@ def status(face: Face, paths: tuple[Path, ...], exit_code: bool) -> int:
       artvc status --exit-code data || artvc commit data -m "cleaned"
     """
     with face.repository() as repo:
+        from artvc import worktree  # noqa: PLC0415 -- threads and hashing that the others need not load
+
         found = worktree.status(repo, paths=paths)
     for one in found:
         for warning in one.warnings:

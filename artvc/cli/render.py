@@ -5,20 +5,24 @@ become visible escapes, so that a commit message can't move the cursor or spell 
 output is exact.
 """
 
+from __future__ import annotations
+
 import datetime
 import json
 import re
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
-from artvc import lineage
-from artvc.history import Edge, LogEntry
-from artvc.maintenance import FsckReport
 from artvc.model.objects import Artifact, Entry, EntryKind, Json, JsonObject, Properties
-from artvc.recording import CommitResult
-from artvc.repo import Collection, Version
-from artvc.worktree import CheckoutResult, WorktreeStatus
+
+if TYPE_CHECKING:  # each command brings only the modules that it needs
+    from artvc.history import Edge, LogEntry
+    from artvc.lineage import Row
+    from artvc.maintenance import FsckReport
+    from artvc.recording import CommitResult
+    from artvc.repo import Collection, Version
+    from artvc.worktree import CheckoutResult, WorktreeStatus
 
 _HOSTILE: Final = re.compile(
     r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
@@ -288,6 +292,8 @@ def log_text(entries: Sequence[LogEntry], paint: Paint, *, oneline: bool, graph:
     if not graph:
         shown = ["\n".join(_entry_lines(entry, paint, oneline=oneline)) for entry in entries]
         return ("\n" if oneline else "\n\n").join(shown)
+    from artvc import lineage  # noqa: PLC0415
+
     rows = lineage.draw(entries)
     width = max((len(row.lanes) for row in rows), default=0)
     lines: list[str] = []
@@ -302,7 +308,7 @@ def log_text(entries: Sequence[LogEntry], paint: Paint, *, oneline: bool, graph:
     return "\n".join(lines)
 
 
-def _passing(rows: Sequence[lineage.Row], number: int) -> str:
+def _passing(rows: Sequence[Row], number: int) -> str:
     """The lanes beside the further lines of a run: those of the row, the run's own only if it has parents here."""
     lanes = rows[number].lanes
     column = lanes.index("*")

@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final, ParamSpec, TypeVar
 
 from artvc.errors import StorageError, StorageFull
+from artvc.store import kernel
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -43,6 +44,7 @@ OPERATIONS: Final = (
     "rmdir",
     "fsync_dir",
     "truncate",
+    "reserve",
 )
 
 
@@ -176,6 +178,19 @@ class Disk:
         """Set a file's length."""
         os.ftruncate(fd, size)
 
+    @_translated
+    def reserve(self, fd: int, size: int) -> None:
+        """Ask for the blocks of a file that will have ``size`` bytes, in one go; a wish that may be ignored.
+
+        The file grows to ``size``: whoever writes less cuts it with :meth:`truncate`.
+        """
+        kernel.reserve(fd, size)
+
+    def start_writing(self, fd: int, offset: int, size: int) -> None:
+        """Let the disk begin with bytes that :meth:`fsync` will make durable; promises nothing."""
+        if self.sync:
+            kernel.start_writing(fd, offset, size)
+
     # -- reading ------------------------------------------------------------------------------------------
 
     @_translated
@@ -193,6 +208,17 @@ class Disk:
                 break
             data += more
         return data
+
+    @_translated
+    def read_into(self, fd: int, buffer: memoryview, offset: int) -> int:
+        """Fill a buffer from ``offset``; returns the bytes read, fewer than it holds only at the end of the file."""
+        total = 0
+        while total < len(buffer):
+            got = os.preadv(fd, [buffer[total:]], offset + total)
+            if not got:
+                break
+            total += got
+        return total
 
     @_translated
     def size(self, fd: int) -> int:

@@ -35,7 +35,7 @@ from artvc.store.packs import DATA, MEMBERS, META, Block, Member, Pack, PackWrit
 SMALL: Final = chunking.WHOLE
 SOLID: Final = 256 * 1024
 SOLID_FILES: Final = 256
-SEGMENT: Final = 8 * 1024 * 1024
+SEGMENT: Final = 2 * 1024 * 1024
 AHEAD: Final = 3
 
 T = TypeVar("T")
@@ -234,13 +234,8 @@ class Ingest:
         self._advance(size)
 
     def _take_segment(self, result: _Segment, chunks: ChunkList) -> None:
-        fresh = []
-        for block in result.blocks:
-            # Two workers may have found the same chunk new; the first one stored is enough.
-            if block.members[0].id not in self._session:
-                self._session.add(block.members[0].id)
-                fresh.append(block)
-        self._append(DATA, fresh)
+        # Two workers may have found the same chunk new; the first one stored is enough.
+        self._append(DATA, [block for block in result.blocks if block.members[0].id not in self._session])
         for raw, size in result.parts:
             if size:
                 chunks.add(raw, size)
@@ -327,11 +322,12 @@ class Ingest:
         return not self._paranoid or self._objects.sound(raw)
 
     def has(self, content: Content) -> bool:
-        """Whether a file's content is in the store already (its chunk, or its chunk list and so its chunks)."""
+        """Whether a file's content is in the store already: its chunk, or its chunk list and all that it names."""
         if not self._known(content.id):
             return False
-        if content.kind == EntryKind.CHUNK or not self._paranoid:
+        if content.kind == EntryKind.CHUNK or content.id in self._session:
             return True
+        # An older chunk list is no proof of its chunks: a pack may have been lost since.
         try:
             return all(self._known(piece.id) for piece in merkle.slices(content, self._objects.get))
         except (Damaged, NotFound):
@@ -356,6 +352,7 @@ class Ingest:
 
     def _append(self, content: int, blocks: list[Block]) -> None:
         """Append blocks to the open pack of that content, sealing it when it is full."""
+        plain = stored = 0
         for block in blocks:
             writer = self._writers.get(content)
             if writer is not None and not writer.fits(block):
@@ -365,12 +362,15 @@ class Ingest:
             if writer is None:
                 writer = self._writers[content] = PackWriter(self._disk, self._objects.tmp, content)
             writer.append(block)
-            self._session.update(member.id for member in block.members)
-            if content == DATA:
-                self.totals.new += sum(member.size for member in block.members)
-            self.totals.stored += block.size
+            stored += block.size
+            for _, raw, size in block.members:
+                self._session.add(raw)
+                plain += size
         if blocks:
             self._writers[content].flush()
+        self.totals.stored += stored
+        if content == DATA:
+            self.totals.new += plain
 
     def _start_seal(self, content: int) -> None:
         """Seal a pack in the background; one at a time, so that at most two packs wait for the disk."""

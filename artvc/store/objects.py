@@ -71,6 +71,8 @@ class Objects:
         self.tmp = os.path.join(root, "tmp")
         self.index = PackIndex(disk, packs=self.packs, cache=os.path.join(root, "cache"), tmp=self.tmp)
         self._open: OrderedDict[str, Pack] = OrderedDict()
+        self._in_use: dict[Pack, int] = {}
+        self._buffers: list[bytearray] = []
         self._blocks: OrderedDict[tuple[str, int], Buffer] = OrderedDict()
         self._lock = threading.RLock()
         self._loaded = False
@@ -155,39 +157,69 @@ class Objects:
         return data
 
     def _record(self, place: Place) -> bytes:
-        # The read is inside the lock only for opening: a pack evicted meanwhile must not be closed under us.
-        with self._lock:
-            pack = self._open.get(place.pack)
-            if pack is None:
-                pack = Pack.open(self.disk, os.path.join(self.packs, place.pack + PACK_SUFFIX))
-                self._open[place.pack] = pack
-                while len(self._open) > _OPEN_PACKS:
-                    self._open.popitem(last=False)[1].close()
-            self._open.move_to_end(place.pack)
+        with self._pack(place.pack) as pack:
             return pack.record(place.offset, place.length)
+
+    @contextlib.contextmanager
+    def _pack(self, name: str) -> Iterator[Pack]:
+        """An open pack, which no other thread closes while it is used; the lock is not held meanwhile."""
+        with self._lock:
+            pack = self._open.get(name)
+            if pack is None:
+                pack = Pack.open(self.disk, os.path.join(self.packs, name + PACK_SUFFIX))
+                self._open[name] = pack
+                while len(self._open) > _OPEN_PACKS:
+                    self._close_oldest()
+            self._open.move_to_end(name)
+            self._in_use[pack] = self._in_use.get(pack, 0) + 1
+        try:
+            yield pack
+        finally:
+            with self._lock:
+                self._in_use[pack] -= 1
+                if not self._in_use[pack]:
+                    del self._in_use[pack]
+                    if self._open.get(name) is not pack:
+                        pack.close()
+
+    def _close_oldest(self) -> None:
+        """Forget the pack that was used least recently; whoever still reads it closes it."""
+        _, pack = self._open.popitem(last=False)
+        if pack not in self._in_use:
+            pack.close()
 
     def chunks(self, wanted: Sequence[Id]) -> Iterator[Buffer]:
         """The bytes of chunks in the given order, verified; neighbours in a pack are read in one go.
+
+        Yields:
+            buffers that hold only until the next one is asked for.
 
         Raises:
             NotFound, Damaged: as :meth:`get`.
         """
         places = [self.find(one) for one in wanted]
+        # Fresh memory costs as much as reading into it: the buffer goes from one run, and one call, to the next.
+        buffer = self._buffers.pop() if self._buffers else bytearray(_RUN_BYTES)
         at = 0
-        while at < len(wanted):
-            end, place = at + 1, places[at]
-            if place is not None:
-                end = _run_end(places, at)
-            yield from self._run(wanted[at:end], places[at:end])
-            at = end
+        try:
+            while at < len(wanted):
+                end, place = at + 1, places[at]
+                if place is not None:
+                    end = _run_end(places, at)
+                yield from self._run(wanted[at:end], places[at:end], memoryview(buffer))
+                at = end
+        finally:
+            self._buffers.append(buffer)
 
-    def _run(self, wanted: Sequence[Id], places: Sequence[Place | None]) -> Iterator[Buffer]:
+    def _run(self, wanted: Sequence[Id], places: Sequence[Place | None], buffer: memoryview) -> Iterator[Buffer]:
         """The chunks of a run of records that lie behind one another in one pack."""
         first, last = places[0], places[-1]
         raw = memoryview(b"")
         if first is not None and last is not None and len(wanted) > 1:
-            with contextlib.suppress(Damaged, FileNotFoundError):
-                raw = memoryview(self._record(first._replace(length=last.offset + last.length - first.offset)))
+            with contextlib.suppress(Damaged, FileNotFoundError), self._pack(first.pack) as pack:
+                piece = buffer[: last.offset + last.length - first.offset]
+                pack.records_into(first.offset, piece)
+                raw = piece
         for one, place in zip(wanted, places, strict=True):
             data = None
             if raw and first is not None and place is not None:
@@ -209,8 +241,9 @@ class Objects:
         """Close all packs and drop what is kept in memory."""
         with self._lock:
             while self._open:
-                self._open.popitem()[1].close()
+                self._close_oldest()
             self._blocks.clear()
+            self._buffers.clear()
 
     def verify_packs(self) -> Iterator[tuple[str, Damaged]]:
         """Check every byte of every pack.

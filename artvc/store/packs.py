@@ -3,8 +3,9 @@
 Layout (``docs/format-packs.md`` has the byte table): header, records, index, trailer.  A record holds one *block*:
 one object, or several small ones compressed together.  Its header names codec and lengths, then come kind, size
 and id of each member, then the stored bytes; an xxh3 covers it all, so a scan finds damage without decompressing
-and can rebuild the index from the records alone.  The index is sorted by id.  The trailer holds the pack's id:
-BLAKE3 of everything before it.  The id is also the file's name.
+and can rebuild the index from the records alone.  The index is sorted by id.  The trailer holds the pack's id,
+which is also the file's name: BLAKE3 of everything before it but the stored bytes, for which the checksums in the
+records' headers and the objects' own ids stand (``docs/decisions/0008-pack-ids.md``).
 
 Nothing here trusts a number that it read: offsets and lengths are checked against the file's size first, and
 every object handed out was hashed against its id.
@@ -42,7 +43,8 @@ _TRAILER_MAGIC: Final = b"ARTVCIDX"
 HEADER_BYTES: Final = _HEADER.size
 ENTRY_BYTES: Final = _ENTRY.size
 TRAILER_BYTES: Final = _TRAILER.size
-_READ: Final = 4 * 1024 * 1024
+_READ: Final = 1024 * 1024
+_RESERVE: Final = 4 * 1024 * 1024  # a pack that grows beyond this will likely be a full one
 
 
 class Member(NamedTuple):
@@ -59,11 +61,7 @@ class Block(NamedTuple):
     head: bytes
     payload: Buffer
     members: tuple[Member, ...]
-
-    @property
-    def size(self) -> int:
-        """Bytes of the whole record."""
-        return len(self.head) + len(self.payload)
+    size: int  # bytes of the whole record
 
 
 class Place(NamedTuple):
@@ -81,7 +79,8 @@ def encode_block(members: Sequence[Member], data: Buffer, *, try_zstd: bool = Tr
     """A record for objects whose bytes stand end to end in ``data``."""
     codec, payload = codecs.encode(data, try_zstd=try_zstd)
     table = b"".join(_MEMBER.pack(kind, size, raw) for kind, raw, size in members)
-    return Block(_record_head(codec, len(members), len(data), table, payload), payload, tuple(members))
+    head = _record_head(codec, len(members), len(data), table, payload)
+    return Block(head, payload, tuple(members), len(head) + len(payload))
 
 
 def _record_head(codec: int, members: int, size: int, table: bytes, payload: Buffer) -> bytes:
@@ -106,11 +105,14 @@ class PackWriter:
         self._tmp = tmp
         self._entries: list[tuple[bytes, int, int, int, int, int]] = []
         self._queue: list[Buffer] = []
+        self._hashed = blake3(derive_key_context=PACK_CONTEXT)
         self.path, self._fd = disk.open_temporary(tmp)
         self._at = 0
-        self._closed = self._named = False
+        self._closed = self._named = self._reserved = False
         try:
-            self._at = disk.write(self._fd, [_HEADER.pack(_MAGIC, FORMAT, content)])
+            header = _HEADER.pack(_MAGIC, FORMAT, content)
+            self._at = disk.write(self._fd, [header])
+            self._hashed.update(header)
         except BaseException:
             self.abort()
             raise
@@ -127,12 +129,18 @@ class PackWriter:
             self._entries.append((raw, kind, self._at, block.size, inside, size))
             inside += size
         self._queue += (block.head, block.payload)
+        self._hashed.update(block.head)
         self._at += block.size
 
     def flush(self) -> None:
         """Write what was appended, in one system call where possible; its buffers may then be used again."""
-        self._disk.write(self._fd, self._queue)
+        if self._at > _RESERVE and not self._reserved:
+            self._reserved = True
+            self._disk.reserve(self._fd, PACK_BYTES)
+        size = self._disk.write(self._fd, self._queue)
         self._queue = []
+        if self._reserved:
+            self._disk.start_writing(self._fd, self._at - size, size)
 
     def seal(self, packs: str) -> "Pack":
         """Write index and trailer, read everything back and check it, sync, and give the pack its name.
@@ -158,11 +166,14 @@ class PackWriter:
             _TRAILER_MAGIC, self._at, len(self._entries), FORMAT, xxh3_64_intdigest(index), bytes(ID_SIZE)
         )[:-ID_SIZE]
         self._disk.write(self._fd, [bare])
-        hashed = blake3(derive_key_context=PACK_CONTEXT)
-        for piece in _read_back(self._disk, self._fd, self._at, len(index) + len(bare)):
-            hashed.update(piece)
-        pack_id = hashed.digest()
+        for piece in (index, bare):
+            self._hashed.update(piece)
+        pack_id = self._hashed.digest()
+        if _read_id(self._disk, self._fd, self._at, len(index) + len(bare)) != pack_id:
+            raise Damaged("a pack does not hold what was written to it")
         self._disk.write(self._fd, [pack_id])
+        if self._reserved:
+            self._disk.truncate(self._fd, self._at + len(index) + TRAILER_BYTES)
         self._disk.fsync(self._fd)
         self._close()
         path = os.path.join(packs, pack_id.hex() + PACK_SUFFIX)
@@ -184,34 +195,56 @@ class PackWriter:
         self._disk.close(self._fd)
 
 
-def _read_back(disk: Disk, fd: int, records_end: int, rest: int) -> Iterator[Buffer]:
-    """All bytes of a pack under construction, each record checked against the checksum made from memory."""
-    yield disk.read_at(fd, HEADER_BYTES, 0)
+def _walk(disk: Disk, fd: int, end: int) -> Iterator[tuple[int, memoryview]]:
+    """The records of a pack, which end at ``end``, with their offsets; each has its checksum.
+
+    A view holds only until the next one is asked for.
+
+    Raises:
+        Damaged: at the first record that is not sound.
+    """
+    buffer = memoryview(bytearray(min(_READ, end - HEADER_BYTES)))
     at = HEADER_BYTES
-    while at < records_end:
-        piece = memoryview(disk.read_at(fd, min(_READ, records_end - at), at))
+    while at < end:
+        piece = buffer[: disk.read_into(fd, buffer[: end - at], at)]
         done = 0
         while len(piece) - done >= _RECORD.size:
-            length = record_length(piece[done : done + _RECORD.size])
+            length = record_length(piece, done)
             if done + length > len(piece):
                 break
-            check_record(piece[done : done + length])
+            record = piece[done : done + length]
+            check_record(record)
+            yield at + done, record
             done += length
-        if not done:  # one record larger than a read
-            length = record_length(piece[: _RECORD.size])
-            piece = memoryview(disk.read_at(fd, length, at))
-            check_record(piece)
-            done = length
-        yield piece[:done]
+        if not done:  # one record larger than a read, or a file that is shorter than it should be
+            done = record_length(piece)
+            if done > end - at:
+                raise Damaged("record reaches into what follows the records")
+            record = memoryview(disk.read_at(fd, done, at))
+            check_record(record)
+            yield at, record
         at += done
-    yield disk.read_at(fd, rest, records_end)
 
 
-def record_length(head: Buffer) -> int:
-    """The length of a record by its first bytes.  Raises Damaged."""
-    if len(head) < _RECORD.size:
+def _read_id(disk: Disk, fd: int, end: int, rest: int) -> bytes:
+    """The id of a pack by what the file holds.  Raises Damaged where a record is not sound."""
+    hashed = blake3(disk.read_at(fd, HEADER_BYTES, 0), derive_key_context=PACK_CONTEXT)
+    for _, record in _walk(disk, fd, end):
+        hashed.update(_head(record))
+    hashed.update(disk.read_at(fd, rest, end))
+    return hashed.digest()
+
+
+def _head(record: memoryview) -> memoryview:
+    """What a record says of itself: everything but the stored bytes, whose checksum is in it."""
+    return record[: _RECORD.size + _RECORD.unpack_from(record)[2] * _MEMBER.size]
+
+
+def record_length(buffer: Buffer, at: int = 0) -> int:
+    """The length of the record that begins at ``at``, by its first bytes.  Raises Damaged."""
+    if len(buffer) - at < _RECORD.size:
         raise Damaged("record ends too early")
-    magic, codec, members, size, stored, _ = _RECORD.unpack_from(head)
+    magic, codec, members, size, stored, _ = _RECORD.unpack_from(buffer, at)
     if magic != _RECORD_MAGIC or not 0 < members <= MEMBERS:
         raise Damaged("no record where one should be")
     if size > codecs.BLOCK_BYTES or stored > codecs.STORED_BYTES:
@@ -327,6 +360,11 @@ class Pack:
             raise self._damaged("ends inside a record", offset)
         return record
 
+    def records_into(self, offset: int, buffer: memoryview) -> None:
+        """Fill a buffer with records that lie behind one another.  Raises Damaged as :meth:`record`."""
+        if self._disk.read_into(self._fd, buffer, offset) != len(buffer):
+            raise self._damaged("ends inside a record", offset)
+
     def verify(self) -> Iterator[Damaged]:
         """Check every byte: pack id, checksums, decoding, hashes, and that the index says the same.
 
@@ -339,30 +377,22 @@ class Pack:
         except Damaged as exc:
             yield exc
             return
-        hashed = blake3(derive_key_context=PACK_CONTEXT)
-        end = self.size() - ID_SIZE
-        at = 0
-        while at < end:
-            piece = self._disk.read_at(self._fd, min(_READ, end - at), at)
-            if not piece:
-                yield self._damaged("was cut short meanwhile", at)
-                return
-            hashed.update(piece)
-            at += len(piece)
+        stop = self.size() - TRAILER_BYTES - len(index)
+        hashed = blake3(self._disk.read_at(self._fd, HEADER_BYTES, 0), derive_key_context=PACK_CONTEXT)
+        found: list[tuple[bytes, int, int, int, int, int]] = []
+        at = HEADER_BYTES
+        try:
+            for start, record in _walk(self._disk, self._fd, stop):
+                at = start
+                hashed.update(_head(record))
+                found += _check_members(record, at)
+                at += len(record)
+        except Damaged as exc:
+            yield self._damaged(f"has a damaged record: {exc}", at)
+            return
+        hashed.update(self._disk.read_at(self._fd, len(index) + TRAILER_BYTES - ID_SIZE, stop))
         if hashed.hexdigest() != self.name:
             yield self._damaged("does not hash to its name", 0)
-        at, stop = HEADER_BYTES, end + ID_SIZE - TRAILER_BYTES - len(index)
-        found: list[tuple[bytes, int, int, int, int, int]] = []
-        while at < stop:
-            try:
-                length = record_length(self._disk.read_at(self._fd, _RECORD.size, at))
-                record = self.record(at, length)
-                check_record(record)
-                found += _check_members(record, at)
-            except Damaged as exc:
-                yield self._damaged(f"has a damaged record: {exc}", at)
-                return
-            at += length
         if b"".join(_ENTRY.pack(*entry) for entry in sorted(found)) != index:
             yield self._damaged("has an index that contradicts its records", stop)
 
@@ -373,7 +403,7 @@ class Pack:
         )
 
 
-def _check_members(record: bytes, at: int) -> Iterator[tuple[bytes, int, int, int, int, int]]:
+def _check_members(record: Buffer, at: int) -> Iterator[tuple[bytes, int, int, int, int, int]]:
     """Hash all objects of a record; yields their index entries."""
     members, data = decode_record(record)
     inside = 0

@@ -68,7 +68,14 @@ def pack(data: bytes) -> tuple[str, dict[str, bytes]]:
     assert data[8] == 1
     magic, start, count, version, check, name = struct.unpack("<8sQIIQ32s", data[-64:])
     assert (magic, version) == (b"ARTVCIDX", 1)
-    assert blake3.blake3(data[:-32], derive_key_context="artvc v1 pack").digest() == name
+    said, at = [data[:16]], 16
+    while at < start:
+        _, _, members, _, stored, _ = struct.unpack_from("<4sBxHIIQ", data, at)
+        said.append(data[at : at + 24 + 37 * members])
+        at += 24 + 37 * members + stored
+    assert at == start
+    said.append(data[start:-32])
+    assert blake3.blake3(b"".join(said), derive_key_context="artvc v1 pack").digest() == name
     index = data[start:-64]
     assert len(index) == 49 * count
     assert xxhash.xxh3_64_intdigest(index) == check

@@ -153,11 +153,12 @@ class ReadOnlyDisk(PointDisk):
 
 
 class Step:
-    """One recorded operation: its name, paths (relative to the disk's root), file number and bytes."""
+    """One recorded operation: its name, paths (relative to the disk's root), file number, bytes and size."""
 
-    __slots__ = ("data", "file", "name", "paths")
+    __slots__ = ("data", "file", "name", "paths", "size")
 
-    def __init__(self, name: str, paths: tuple[str, ...], file: int | None, data: bytes) -> None:
+    def __init__(self, name: str, paths: tuple[str, ...], file: int | None, data: bytes, size: int) -> None:
+        self.size = size
         self.name = name
         self.paths = paths
         self.file = file
@@ -193,7 +194,8 @@ class RecordingDisk(PointDisk):
                 self._next += 1
             elif args and isinstance(args[0], int):
                 file = self._files[args[0]]
-            self.steps.append(Step(name, paths, file, data))
+            size = args[1] if name in ("reserve", "truncate") else 0
+            self.steps.append(Step(name, paths, file, data, size))
             return result
 
 

@@ -28,11 +28,15 @@ class File:
 
     synced: bytes = b""
     data: bytes = b""
+    reserved: int = 0  # its size where that is beyond what was written
+
+    def whole(self) -> bytes:
+        return self.data.ljust(self.reserved, b"\0")
 
     def variant(self, name: str) -> bytes:
-        fresh = self.data[len(self.synced) :]
+        fresh = self.whole()[len(self.synced) :]
         return {
-            "all": self.data,
+            "all": self.whole(),
             "synced": self.synced,
             "half": self.synced + fresh[: len(fresh) // 2],
             "zeros": self.synced + bytes(len(fresh)),
@@ -97,7 +101,13 @@ class Model:
             self._files[step.file or 0].data += step.data
         elif step.name == "fsync":
             file = self._files[step.file or 0]
-            file.synced = file.data
+            file.synced = file.whole()
+        elif step.name == "reserve":
+            self._files[step.file or 0].reserved = step.size
+        elif step.name == "truncate":
+            file = self._files[step.file or 0]
+            assert step.size == len(file.data), "only what was reserved and not used is cut off"
+            file.reserved = 0
         elif step.name in ("rename", "link"):
             (old_parent, old), (parent, name) = map(self._place, step.paths)
             parent.change(name, old_parent.now[old])

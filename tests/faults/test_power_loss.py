@@ -199,6 +199,7 @@ def checker(stage: Stage) -> Checker:
 @pytest.fixture(autouse=True)
 def _small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(packs, "PACK_BYTES", 128 * 1024)
+    monkeypatch.setattr(packs, "_RESERVE", 16 * 1024)
     monkeypatch.setattr(refs, "_CHECKPOINT_EVERY", 3)
 
 

@@ -59,11 +59,6 @@ def test_paranoid_commits_heal_damaged_chunks(committed: World) -> None:
             assert b"".join(repo.read(entry)) is not None
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="Ingest.has trusts a chunk list whose chunks are gone: with a warm stat cache the file is not read, and a "
-    "version is acknowledged that can't be restored",
-)
 def test_commits_heal_a_lost_pack(committed: World) -> None:
     with committed.open() as repo:
         for path in data_packs(repo):

@@ -107,13 +107,13 @@ class Scenario:
     @contextlib.contextmanager
     def conditions(self) -> Iterator[None]:
         """Whatever must be different while it runs."""
-        before = packs.PACK_BYTES
+        before = packs.PACK_BYTES, packs._RESERVE
         if self.small_packs:
-            packs.PACK_BYTES = 64 * 1024  # type: ignore[misc]
+            packs.PACK_BYTES, packs._RESERVE = 64 * 1024, 16 * 1024  # type: ignore[misc]
         try:
             yield
         finally:
-            packs.PACK_BYTES = before  # type: ignore[misc]
+            packs.PACK_BYTES, packs._RESERVE = before  # type: ignore[misc]
 
 
 SOURCES: dict[str, Files] = {
