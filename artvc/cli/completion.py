@@ -31,7 +31,7 @@ OPTIONS: Final = {
     "init": f"--project {COMMON}",
     "log": f"--graph --max-count --oneline --project {COMMON}",
     "ls": f"--long --project --recursive {COMMON}",
-    "show": COMMON,
+    "show": f"--patch {COMMON}",
     "status": f"--exit-code {COMMON}",
     "version": COMMON,
 }

@@ -64,9 +64,10 @@ def log(
 
 @click.command()
 @click.argument("reference", metavar="REF|RUN")
+@click.option("--patch", is_flag=True, help="Of a run: only how its code differed from its git commit, for git apply.")
 @common
 @face_of
-def show(face: Face, reference: str) -> None:
+def show(face: Face, reference: str, patch: bool) -> None:
     """Show a version or a run.
 
     Of a version: content, runs that made or used it, description, metadata.  Of a run, named by its id, its name or
@@ -76,8 +77,12 @@ def show(face: Face, reference: str) -> None:
     Examples:
       artvc show trained-model:best
       artvc show 3f9a1c02
+      artvc show 3f9a1c02 --patch | git apply
     """
     with face.repository() as repo:
+        if patch:
+            _show_patch(history.entry_of(repo, history.find_run(repo, reference)))
+            return
         try:
             found = repo.resolve(reference)
         except (NotFound, InvalidInput) as missing:
@@ -97,6 +102,14 @@ def _show_run(face: Face, repo: Repository, word: str, missing: NotFound | Inval
         click.echo(to_json(run_json(entry)))
     else:
         face.show(run_text(entry, Paint(colored=face.colored)))
+
+
+def _show_patch(entry: history.LogEntry) -> None:
+    """Write the patch of a run's code as it is, for a program to read."""
+    git = entry.commit.code.get("git")
+    if not isinstance(git, dict) or "commit" not in git:
+        raise NotFound(f"run {entry.commit.run_id} was not started in a git repository with a commit")
+    click.echo(str(git.get("patch", "")), nl=False)
 
 
 def _show_version(face: Face, repo: Repository, found: Found) -> None:

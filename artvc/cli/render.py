@@ -495,12 +495,21 @@ def run_text(entry: LogEntry, paint: Paint) -> str:
     for title, value in (
         ("Config", commit.config),
         ("Summary", commit.summary),
-        ("Code", commit.code),
+        ("Code", _code(commit.code)),
         ("Environment", environment),
     ):
         if value:
             lines += ["", f"{title}:", _json_lines(value)]
     return "\n".join(lines)
+
+
+def _code(code: JsonObject) -> JsonObject:
+    """What is known of the code, with the lines of the patch counted."""
+    git = code.get("git")
+    if not isinstance(git, dict) or not isinstance(git.get("patch"), str):
+        return code
+    lines = str(git["patch"]).count("\n")
+    return {**code, "git": {**git, "patch": f"{lines} lines, see 'artvc show --patch'"}}
 
 
 def run_json(entry: LogEntry) -> JsonObject:

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+ROOT = Path(__file__).resolve().parents[2]
+
 
 class Shell:
     """Runs ``artvc`` in a process of its own; stdout and stderr apart."""
@@ -18,6 +20,7 @@ class Shell:
             "PATH": os.environ["PATH"],
             "HOME": str(home),
             "LANG": "C.UTF-8",
+            "PYTHONPATH": str(ROOT),  # of several checkouts, the one that these tests belong to
             "ARTVC_FSYNC": "0",
             "ARTVC_AUTHOR_NAME": "Ada",
             "ARTVC_AUTHOR_EMAIL": "ada@example.com",

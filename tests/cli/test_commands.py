@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import subprocess
 
 
 def test_init_is_harmless_twice(shell):
@@ -206,3 +207,25 @@ def test_fsck_reports_damage_and_what_it_affects(filled):
     assert "damaged: " in done.stdout
     assert "affects uncategorized/net:v0" in done.stdout
     assert filled.run("cat", "net/model.pt").returncode == 13
+
+
+def test_show_patch_gives_the_code_that_ran(filled):
+    def git(*argv, data=None):
+        identity = ["-c", "user.name=Ada", "-c", "user.email=ada@example.com", "-c", "commit.gpgsign=false"]
+        done = subprocess.run(["git", *identity, *argv], cwd=filled.cwd, check=True, capture_output=True, input=data)
+        return done.stdout.decode()
+
+    outside = filled.json("log")["commits"][0]
+    assert "not started in a git repository" in filled.fails(4, "show", "--patch", outside["run"])
+    git("init", "-q")
+    filled.write("train.py", "lr = 0.1\n")
+    git("add", "train.py")
+    git("commit", "-q", "-m", "first")
+    filled.write("train.py", "lr = 0.2\n")
+    run = filled.json("commit", "train.py", "-n", "code", "-t", "code")["run"]
+    patch = filled("show", "--patch", run)
+    assert "+lr = 0.2" in patch
+    assert "see 'artvc show --patch'" in filled("show", run)
+    filled.write("train.py", "lr = 0.1\n")
+    git("apply", data=patch.encode())
+    assert (filled.cwd / "train.py").read_text() == "lr = 0.2\n"
