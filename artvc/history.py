@@ -189,5 +189,3 @@ def consumers(repo: Repository, project: str, artifact: Id) -> list[LogEntry]:
         for entry in _all(repo, None)
         if any(edge.artifact_id == artifact and edge.project == project for edge in entry.inputs)
     ]
-
-

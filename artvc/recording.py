@@ -141,9 +141,7 @@ def new_run_id() -> str:
     return "".join(_RUN_ALPHABET[number // base**place % base] for place in range(RUN_ID_LENGTH))
 
 
-def record(
-    repo: Repository, ingest: Ingest, commit: Commit, outputs: Sequence[OutputDraft], *, why: str
-) -> Recorded:
+def record(repo: Repository, ingest: Ingest, commit: Commit, outputs: Sequence[OutputDraft], *, why: str) -> Recorded:
     """Make a run commit with new outputs durable and visible, in one transaction.
 
     Args:
@@ -166,9 +164,7 @@ def record(
     ]
     artifact_ids = [ingest.put(Kind.ARTIFACT, codec.encode_artifact(one)) for one in artifacts]
     given = [one.properties for one in outputs]
-    property_ids = [
-        ingest.put(Kind.PROPERTIES, codec.encode_properties(one or Properties())) for one in given
-    ]
+    property_ids = [ingest.put(Kind.PROPERTIES, codec.encode_properties(one or Properties())) for one in given]
     fresh = tuple(
         Output(artifact=artifact, properties=properties)
         for artifact, properties in zip(artifact_ids, property_ids, strict=True)
@@ -340,9 +336,7 @@ def _inputs(found: Sequence[Found]) -> tuple[Input, ...]:
     for one in found:
         version = one.version
         if version.artifact_id not in inputs:
-            inputs[version.artifact_id] = Input(
-                project=version.project, artifact=version.artifact_id, asked=one.asked
-            )
+            inputs[version.artifact_id] = Input(project=version.project, artifact=version.artifact_id, asked=one.asked)
     return tuple(inputs.values())
 
 
@@ -414,9 +408,7 @@ def remove_alias(repo: Repository, project: str, name: str, alias: str, *, now: 
     repo.refs.apply(build, time=now, who=who, why=f"remove alias {name}:{alias}")
 
 
-def set_properties(
-    repo: Repository, version: Version, properties: Properties, *, now: str
-) -> Transaction | None:
+def set_properties(repo: Repository, version: Version, properties: Properties, *, now: str) -> Transaction | None:
     """Replace what is said about a version; the history keeps what was said before.
 
     Raises:

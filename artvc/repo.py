@@ -202,9 +202,7 @@ class Repository:
         try:
             raw = self.disk.read_file(path, limit=_SMALL_FILE)
         except (FileNotFoundError, StorageError) as exc:
-            raise NotARepository(
-                f"not an artvc repository: {self.root}", hint="run 'artvc init' to make one"
-            ) from exc
+            raise NotARepository(f"not an artvc repository: {self.root}", hint="run 'artvc init' to make one") from exc
         body, _, _ = raw.partition(b"\n")
         if _checksummed(body) != raw:
             raise Damaged(f"{path} is damaged", hint="restore it from another copy of the repository")
@@ -351,9 +349,7 @@ class Repository:
         state = self.state()
         refs = state.below(f"artifacts/{project}/{name}")
         if f"v{number}" not in refs:
-            raise NotFound(
-                f"artifact '{project}/{name}' has no version v{number}", hint=_version_hint(refs)
-            )
+            raise NotFound(f"artifact '{project}/{name}' has no version v{number}", hint=_version_hint(refs))
         aliases = [ref for ref, value in refs.items() if value.get("version") == number]
         return _version(state, project, name, number, aliases)
 

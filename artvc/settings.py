@@ -113,9 +113,7 @@ def from_environment(environ: Mapping[str, str]) -> Settings:
     return Settings(
         sync=environ.get("ARTVC_FSYNC", "1") != "0",
         workers=int(workers),
-        author_name=environ.get("ARTVC_AUTHOR_NAME")
-        or lookup(user, "user.name")
-        or environ.get("GIT_AUTHOR_NAME", ""),
+        author_name=environ.get("ARTVC_AUTHOR_NAME") or lookup(user, "user.name") or environ.get("GIT_AUTHOR_NAME", ""),
         author_email=environ.get("ARTVC_AUTHOR_EMAIL")
         or lookup(user, "user.email")
         or environ.get("GIT_AUTHOR_EMAIL", ""),

@@ -360,9 +360,7 @@ def _write_origin(
     value: JsonObject = {
         "artifact": version.artifact_id.hex(),
         "asked": asked,
-        "mounts": [
-            [_stored_path(name), _stored_path(os.path.relpath(disk, repo.root))] for name, disk in mounts
-        ],
+        "mounts": [[_stored_path(name), _stored_path(os.path.relpath(disk, repo.root))] for name, disk in mounts],
         "name": version.name,
         "number": version.number,
         "project": version.project,
@@ -483,9 +481,7 @@ def status(repo: Repository, *, paths: Sequence[Path] = ()) -> list[WorktreeStat
         if not wanted or any(_related(disk, one) for one in wanted for _, disk in origin.mounts)
     ]
     if wanted and not found:
-        raise InvalidInput(
-            f"{wanted[0]!r} was neither checked out nor committed", hint="'artvc status' lists what was"
-        )
+        raise InvalidInput(f"{wanted[0]!r} was neither checked out nor committed", hint="'artvc status' lists what was")
     return found
 
 
@@ -1015,9 +1011,7 @@ def _sync_directory(path: str, repo: Repository) -> None:
             os.close(fd)
 
 
-def _save_caches(
-    repo: Repository, caches: _Caches, written: str, final: str, *, keep_others: bool = False
-) -> None:
+def _save_caches(repo: Repository, caches: _Caches, written: str, final: str, *, keep_others: bool = False) -> None:
     """Save what is known about the files just written, under the place where they are now."""
     for cache in caches.opened:
         if written != final:

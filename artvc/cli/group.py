@@ -182,9 +182,7 @@ def group(
             os.chdir(one)
         except OSError as exc:
             raise click.UsageError(f"cannot change to '{one}': {exc.strerror}", context) from exc
-    context.obj = Face(
-        os.environ, as_json=as_json, quiet=quiet, verbose=verbose, color=color, paging=not no_pager
-    )
+    context.obj = Face(os.environ, as_json=as_json, quiet=quiet, verbose=verbose, color=color, paging=not no_pager)
     if context.invoked_subcommand is None:
         click.echo(context.get_help(), err=True)
         return 2

@@ -42,9 +42,7 @@ from artvc.repo import Collection, Found, Repository
 @click.option("--project", metavar="P", help="Only runs of this project.")
 @common
 @face_of
-def log(
-    face: Face, reference: str | None, limit: int | None, oneline: bool, graph: bool, project: str | None
-) -> None:
+def log(face: Face, reference: str | None, limit: int | None, oneline: bool, graph: bool, project: str | None) -> None:
     """Show runs, newest first, with the versions they used and made.
 
     With REF: only the run that made that version, and everything that led to it.

@@ -112,9 +112,7 @@ def commit(
         return (found.status.st_size for found in worktree.Walk().files(worktree.mounts_of(paths)))
 
     with face.repository() as repo, Progress("committing", sizes=sizes, shown=face.progress) as progress:
-        result = recording.commit_paths(
-            repo, request, now=settings.now, advance=progress.advance, watch=progress.watch
-        )
+        result = recording.commit_paths(repo, request, now=settings.now, advance=progress.advance, watch=progress.watch)
     for warning in result.warnings:
         face.note(f"warning: {warning}")
     if face.as_json:
@@ -274,9 +272,7 @@ def _list_aliases(face: Face, repo: Repository, reference: str | None) -> None:
 @click.option("--show-origin", is_flag=True, help="Say which file a value comes from.")
 @common
 @face_of
-def config(
-    face: Face, key: str | None, value: str | None, unset: bool, listed: bool, show_origin: bool
-) -> None:
+def config(face: Face, key: str | None, value: str | None, unset: bool, listed: bool, show_origin: bool) -> None:
     """Read or set configuration.
 
     Values are set in the repository's own file, which never travels; the user's file is read too.  Exits with 1 if
@@ -317,9 +313,7 @@ def _flat(layer: JsonObject, prefix: str = "") -> dict[str, str]:
     return found
 
 
-def _show_config(
-    face: Face, values: dict[str, tuple[str, str]], *, show_origin: bool, bare: bool = False
-) -> None:
+def _show_config(face: Face, values: dict[str, tuple[str, str]], *, show_origin: bool, bare: bool = False) -> None:
     if face.as_json:
         shown: JsonObject = {key: {"value": value, "origin": origin} for key, (value, origin) in values.items()}
         click.echo(to_json(shown))

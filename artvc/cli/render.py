@@ -24,9 +24,7 @@ if TYPE_CHECKING:  # each command brings only the modules that it needs
     from artvc.repo import Collection, Version
     from artvc.worktree import CheckoutResult, WorktreeStatus
 
-_HOSTILE: Final = re.compile(
-    r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
-)
+_HOSTILE: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 _COLORS: Final = {"red": 31, "green": 32, "yellow": 33, "blue": 34, "cyan": 36, "bold": 1, "dim": 2}
 _KIND_MARK: Final = {EntryKind.DIRECTORY: "dir", EntryKind.SYMLINK: "link", EntryKind.REFERENCE: "ref"}
 

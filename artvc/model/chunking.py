@@ -91,10 +91,7 @@ def gear_table() -> list[int]:
     """The 256 numbers that a byte adds to the hash."""
     import hashlib  # noqa: PLC0415
 
-    return [
-        int.from_bytes(hashlib.md5(bytes([i]) * 64, usedforsecurity=False).digest()[:8], "big")
-        for i in range(256)
-    ]
+    return [int.from_bytes(hashlib.md5(bytes([i]) * 64, usedforsecurity=False).digest()[:8], "big") for i in range(256)]
 
 
 def cut_with_numpy(view: memoryview) -> list[int]:

@@ -359,15 +359,12 @@ def encode_commit(commit: Commit) -> bytes:
             "files": commit.files.hex() if commit.files else None,
             "group": commit.group,
             "inputs": [
-                {"artifact": one.artifact.hex(), "asked": one.asked, "project": one.project}
-                for one in commit.inputs
+                {"artifact": one.artifact.hex(), "asked": one.asked, "project": one.project} for one in commit.inputs
             ],
             "job_type": commit.job_type,
             "message": commit.message,
             "notes": commit.notes,
-            "outputs": [
-                {"artifact": one.artifact.hex(), "properties": one.properties.hex()} for one in commit.outputs
-            ],
+            "outputs": [{"artifact": one.artifact.hex(), "properties": one.properties.hex()} for one in commit.outputs],
             "previous": commit.previous.hex() if commit.previous else None,
             "project": commit.project,
             "run_id": commit.run_id,
@@ -423,9 +420,7 @@ def _decode_input(fields: "_Fields") -> Input:
 
 
 def _decode_output(fields: "_Fields") -> Output:
-    found = Output(
-        artifact=Id.parse(fields.text("artifact")), properties=Id.parse(fields.text("properties"))
-    )
+    found = Output(artifact=Id.parse(fields.text("artifact")), properties=Id.parse(fields.text("properties")))
     fields.done()
     return found
 

@@ -289,9 +289,7 @@ def _tree_of(entry: Entry | None) -> Id | None:
     return entry.id if entry is not None and entry.kind == EntryKind.DIRECTORY else None
 
 
-def _differing_entries(
-    old: Id | None, new: Id | None, get: Get
-) -> tuple[dict[str, Entry], dict[str, Entry]]:
+def _differing_entries(old: Id | None, new: Id | None, get: Get) -> tuple[dict[str, Entry], dict[str, Entry]]:
     """The entries of two directories less those in nodes that both have."""
     before = _node_set([old] if old else [], get)
     after = _node_set([new] if new else [], get)
@@ -318,9 +316,7 @@ def _opened(nodes: Iterable[TreeNode]) -> dict[Id | Entry, Child | Entry]:
 
 
 def _open_inner(items: dict[Id | Entry, Child | Entry], get: Get) -> dict[Id | Entry, Child | Entry]:
-    kept: dict[Id | Entry, Child | Entry] = {
-        key: one for key, one in items.items() if isinstance(one, Entry)
-    }
+    kept: dict[Id | Entry, Child | Entry] = {key: one for key, one in items.items() if isinstance(one, Entry)}
     kept.update(_opened(read_node(one.id, get) for one in items.values() if isinstance(one, Child)))
     return kept
 

@@ -29,9 +29,7 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066
 _RESERVED_TYPES = ("job", "wandb-", "artvc-")
 
 # Code points that HFS+ ignores in names, so that ".g\u200cit" opens ".git" there (CVE-2014-9390).
-_IGNORABLE = dict.fromkeys(
-    [0x200C, 0x200D, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x206A, 0x2070), 0xFEFF]
-)
+_IGNORABLE = dict.fromkeys([0x200C, 0x200D, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x206A, 0x2070), 0xFEFF])
 _CONTROL_DIRS = re.compile(r"(\.git|\.artvc|git~[0-9]+|artvc~[0-9]+)\Z")
 
 
@@ -125,9 +123,9 @@ def check_file_name(name: str) -> str:
         raise _fail("file name", name, "has a control or direction character")
     folded = unicodedata.normalize("NFKC", name.translate(_IGNORABLE)).casefold()
     folded = folded.split(":")[0].rstrip(". ")
-    if _CONTROL_DIRS.match(folded) or ("\\" in folded and any(
-        _CONTROL_DIRS.match(part.rstrip(". ")) or part == ".." for part in folded.split("\\")
-    )):
+    if _CONTROL_DIRS.match(folded) or (
+        "\\" in folded and any(_CONTROL_DIRS.match(part.rstrip(". ")) or part == ".." for part in folded.split("\\"))
+    ):
         raise _fail("file name", name, "is or aliases a control directory")
     return name
 
@@ -216,9 +214,7 @@ def parse_reference(text: str) -> tuple[Reference, ...]:
     chosen, _, path = rest.partition("/")
     parts = head.split("/")
     if len(parts) > 3 or not parts[-1]:
-        raise InvalidInput(
-            f"not a reference: {text[:200]!r}", hint="write [project/]NAME[:ALIAS|:vN|@HASH][/path]"
-        )
+        raise InvalidInput(f"not a reference: {text[:200]!r}", hint="write [project/]NAME[:ALIAS|:vN|@HASH][/path]")
     project = parts[-2] if len(parts) > 1 else None
     if match[0] == "@":
         if not _HEX_PREFIX.match(chosen.removeprefix("b3:")):

@@ -313,9 +313,7 @@ class Artifact:
         if self._workspace is None:
             self._workspace = workspace.find()
         if self._workspace.pid != os.getpid():
-            raise UsageError(
-                f"artifact {self._name!r} was made in another process", hint="make it in this one"
-            )
+            raise UsageError(f"artifact {self._name!r} was made in another process", hint="make it in this one")
         return self._workspace
 
     def _tree(self) -> TreeSummary:
@@ -455,24 +453,18 @@ class Artifact:
         _check_policy(policy)
         self._changeable()
         if not os.path.isdir(disk):
-            raise InvalidInput(
-                f"Path is not a directory: {os.fspath(local_path)!r}", hint="add_file() takes a file"
-            )
+            raise InvalidInput(f"Path is not a directory: {os.fspath(local_path)!r}", hint="add_file() takes a file")
         prefix = f"{_logical(name)}/" if name is not None and os.fspath(name) not in {"", ".", "./"} else ""
         with self._lock:
             self._changeable()
             place = self._place()
             with place.intake.use() as ingest:
                 taken = worktree.take_in(place.repo, ingest, [("", disk)])
-            found = {
-                names.check_path(prefix + path) if prefix else path: entry for path, entry in taken.entries
-            }
+            found = {names.check_path(prefix + path) if prefix else path: entry for path, entry in taken.entries}
             if not merge:
                 for path, entry in found.items():
                     if self._entries.get(path, entry) != entry:
-                        raise InvalidInput(
-                            f"Cannot add the same path twice: {path!r}; pass merge=True to replace it"
-                        )
+                        raise InvalidInput(f"Cannot add the same path twice: {path!r}; pass merge=True to replace it")
             self._entries.update(found)
             self._caches += taken.caches
         for warning in taken.warnings:
@@ -562,9 +554,7 @@ class Artifact:
                 entries = {**self._inherited(place, project), **self._entries}
                 for path, entry in entries.items() if place.had_trouble else ():
                     if entry.id and not ingest.has(Content(entry.kind, entry.id, entry.size)):
-                        raise StorageError(
-                            f"{path!r} of artifact {self._name!r} was lost", hint="add it again"
-                        )
+                        raise StorageError(f"{path!r} of artifact {self._name!r} was lost", hint="add it again")
                 tree = merkle.write_tree(entries.items(), ingest.put)
         return recording.OutputDraft(
             name=self._name, type=self._type, tree=tree, properties=given, aliases=tuple(aliases)
@@ -653,9 +643,7 @@ class Artifact:
         if path_prefix is None or not os.fspath(path_prefix):
             return self._restore(root, None)
         prefix = os.fspath(path_prefix)
-        return self._restore(
-            root, [path for path, _ in self._place().repo.walk(version) if path.startswith(prefix)]
-        )
+        return self._restore(root, [path for path, _ in self._place().repo.walk(version) if path.startswith(prefix)])
 
     def _restore(self, root: PathLike | None, paths: list[str] | None) -> str:
         """Restore all files (None) or some of them; returns the directory."""
@@ -716,9 +704,7 @@ class Artifact:
             if entry is None:
                 raise InvalidInput(f"{base} has a file that {self.source_name} does not have: {path!r}")
             if not self._is_right(os.path.join(base, path), entry):
-                raise InvalidInput(
-                    f"{path!r} in {base} is not as in {self.source_name}", hint="download() restores it"
-                )
+                raise InvalidInput(f"{path!r} in {base} is not as in {self.source_name}", hint="download() restores it")
         missing = [path for path, entry in expected.items() if entry.kind != EntryKind.REFERENCE]
         if missing:
             raise InvalidInput(f"{missing[0]!r} of {self.source_name} is missing in {base}")
@@ -819,9 +805,7 @@ def _reference(uri: str, name: PathLike | None) -> tuple[str, Entry]:
     """The path and entry of a reference."""
     scheme = _SCHEME.match(uri)
     if scheme is None:
-        raise InvalidInput(
-            f"References must be URIs, not {uri!r}", hint="write file:///path for a local file"
-        )
+        raise InvalidInput(f"References must be URIs, not {uri!r}", hint="write file:///path for a local file")
     if name is None:
         base = uri.split("?")[0].split("#")[0].rstrip("/").rpartition("/")[2]
         if scheme[1].lower() not in _KNOWN_SCHEMES or not base or "://" not in uri:

@@ -112,9 +112,7 @@ def _clean_key(key: str) -> str:
 
 def _same(left: Json, right: Json) -> bool:
     """Equality by which NaN is the same as NaN, and 1 is not True."""
-    return left is right or (
-        type(left) is type(right) and (left == right or (left != left and right != right))
-    )
+    return left is right or (type(left) is type(right) and (left == right or (left != left and right != right)))
 
 
 def _as_object(given: object) -> JsonObject:
@@ -141,11 +139,7 @@ def _read(path: str) -> JsonObject:
         found = json.loads(text)
     except ValueError:
         found = _read_yaml(path, text)
-    if (
-        isinstance(found, dict)
-        and found
-        and all(isinstance(one, dict) and "value" in one for one in found.values())
-    ):
+    if isinstance(found, dict) and found and all(isinstance(one, dict) and "value" in one for one in found.values()):
         found = {key: one["value"] for key, one in found.items()}
     return values.to_object(found, what=f"config file {path!r}")
 

@@ -165,9 +165,7 @@ def _named(info: RunInfo, project: str, number: int, *, name: str | None = None)
     return dataclasses.replace(info, project=info.project or project, name=chosen)
 
 
-def _earlier(
-    place: Workspace, project: str, run_id: str, resume: str | None
-) -> tuple[Commit | None, Id | None]:
+def _earlier(place: Workspace, project: str, run_id: str, resume: str | None) -> tuple[Commit | None, Id | None]:
     """What is there of a run, if it is to be gone on with; and its last commit."""
     try:
         known = place.repo.run(project, run_id)
@@ -210,9 +208,7 @@ def _mode(given: str | None) -> str:
     try:
         return environment.mode(given)
     except KeyError as exc:
-        raise InvalidInput(
-            f"unknown mode {exc.args[0]!r}", hint="use 'online', 'offline' or 'disabled'"
-        ) from None
+        raise InvalidInput(f"unknown mode {exc.args[0]!r}", hint="use 'online', 'offline' or 'disabled'") from None
 
 
 def _tags(given: Sequence[str] | None) -> tuple[str, ...]:
@@ -323,16 +319,12 @@ def _current(what: str) -> Run:
     return _process.run
 
 
-def log(
-    data: Mapping[str, Any], step: int | None = None, commit: bool | None = None, sync: bool | None = None
-) -> None:
+def log(data: Mapping[str, Any], step: int | None = None, commit: bool | None = None, sync: bool | None = None) -> None:
     """:meth:`Run.log` of the current run.  Raises Error where there is none."""
     _current("log").log(data, step, commit, sync)
 
 
-def save(
-    glob_str: PathLike | None = None, base_path: PathLike | None = None, policy: str = "live"
-) -> list[str]:
+def save(glob_str: PathLike | None = None, base_path: PathLike | None = None, policy: str = "live") -> list[str]:
     """:meth:`Run.save` of the current run.  Raises Error where there is none."""
     return _current("save").save(glob_str, base_path, policy)
 

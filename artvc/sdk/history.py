@@ -44,9 +44,7 @@ class History:
         if step is None or step == self.step:
             return True
         if step < self.step:
-            environment.warn(
-                f"step {step} lies behind step {self.step}: this log() call is dropped (steps only grow)"
-            )
+            environment.warn(f"step {step} lies behind step {self.step}: this log() call is dropped (steps only grow)")
             return False
         self._close_row()
         self.step = step

@@ -100,9 +100,7 @@ def encode_png(pixels: Pixels) -> bytes:
     """
     stride = pixels.width * pixels.channels
     if pixels.channels not in _COLOURS or not stride or len(pixels.data) != stride * pixels.height:
-        raise InvalidInput(
-            f"no picture: {pixels.height} x {pixels.width} pixels of {pixels.channels} channels"
-        )
+        raise InvalidInput(f"no picture: {pixels.height} x {pixels.width} pixels of {pixels.channels} channels")
     view = memoryview(pixels.data)
     rows = b"".join(b"\0" + view[at : at + stride] for at in range(0, len(view), stride))
     head = struct.pack(">IIBBBBB", pixels.width, pixels.height, 8, _COLOURS[pixels.channels], 0, 0, 0)
@@ -166,9 +164,7 @@ def _pixels(data: Any, mode: str | None, normalize: bool) -> Pixels | bytes:
         if getattr(data.dtype, "itemsize", 8) < 4 and data.is_floating_point():
             data = data.float()  # bfloat16 and the 8-bit floats have no numpy type
     if not hasattr(data, "shape") and not isinstance(data, list | tuple):
-        raise InvalidType(
-            f"no picture can be made of {type(data).__name__}", hint="give a tensor, array or path"
-        )
+        raise InvalidType(f"no picture can be made of {type(data).__name__}", hint="give a tensor, array or path")
     try:
         import numpy  # noqa: PLC0415 -- optional
     except ImportError:

@@ -279,9 +279,7 @@ class Run(RunArtifacts):
             raise InvalidType(f"log() takes a dict, not {type(data).__name__}")
         for key in data:
             if type(key) is not str and not isinstance(key, str):
-                raise InvalidType(
-                    f"the keys of a logged dict must be text, not {type(key).__name__}: {key!r:.80}"
-                )
+                raise InvalidType(f"the keys of a logged dict must be text, not {type(key).__name__}: {key!r:.80}")
         if step is not None:
             step = _whole(step)
         if commit is None:
@@ -382,9 +380,7 @@ class Run(RunArtifacts):
         if self._ended:
             raise UsageError(f"run {self.name} is finished", hint="call artvc.init() to begin another")
         if os.getpid() != self._pid:
-            raise UsageError(
-                f"run {self.name} belongs to another process", hint="call artvc.init() in this one"
-            )
+            raise UsageError(f"run {self.name} belongs to another process", hint="call artvc.init() in this one")
 
     def _record(
         self,
@@ -439,9 +435,7 @@ class Run(RunArtifacts):
             if path not in files:
                 files[path] = file_entry(path.rpartition("/")[2], ingest.add_file(disk).content)
         self._files = dict(files)
-        if os.path.exists(history.path) and (
-            final or os.path.getsize(history.path) <= HISTORY_IN_EVERY_COMMIT
-        ):
+        if os.path.exists(history.path) and (final or os.path.getsize(history.path) <= HISTORY_IN_EVERY_COMMIT):
             files[HISTORY] = file_entry(HISTORY, ingest.add_file(history.path).content)
         return merkle.write_tree(files.items(), ingest.put).id if files else None
 

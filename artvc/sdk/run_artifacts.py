@@ -100,9 +100,7 @@ class RunArtifacts(ABC):
         artifact.logged_as(logged.version)
         self._logged_labels.append(logged.version.label)
         if logged.properties_changed:
-            environment.say(
-                f"{logged.version.label} has this content already; its description or metadata changed"
-            )
+            environment.say(f"{logged.version.label} has this content already; its description or metadata changed")
         return artifact
 
     def _as_artifact(self, given: Artifact | PathLike, name: str | None, kind: str | None) -> Artifact:
@@ -156,9 +154,7 @@ class RunArtifacts(ABC):
         elif isinstance(artifact_or_name, str):
             found = self._find(artifact_or_name)
         else:
-            raise InvalidType(
-                f"use_artifact() takes a name or an Artifact, not {artifact_or_name.__class__.__name__}"
-            )
+            raise InvalidType(f"use_artifact() takes a name or an Artifact, not {artifact_or_name.__class__.__name__}")
         if type is not None and found.type != type:
             raise InvalidInput(f"artifact {found.name!r} has type {found.type!r}, not {type!r}")
         if found._version is not None and self._place is not None:
@@ -181,7 +177,5 @@ class RunArtifacts(ABC):
                 f"{reference!r} names a file, use_artifact() takes an artifact",
                 hint="use it, then get_entry()",
             )
-        selector = next(
-            (one.selector for one in names.parse_reference(reference) if one.digest is None), None
-        )
+        selector = next((one.selector for one in names.parse_reference(reference) if one.digest is None), None)
         return Artifact.from_version(place, found.version, asked=selector)

@@ -63,9 +63,7 @@ def to_json(value: object, *, non_finite: NonFinite = "keep", strict: bool = Fal
     return _clean(str(value))
 
 
-def to_object(
-    value: object, *, what: str, non_finite: NonFinite = "keep", strict: bool = False
-) -> JsonObject:
+def to_object(value: object, *, what: str, non_finite: NonFinite = "keep", strict: bool = False) -> JsonObject:
     """A mapping as a JSON object.
 
     Args:
@@ -90,9 +88,7 @@ def _number(number: float, non_finite: NonFinite) -> Json:
         return "NaN" if math.isnan(number) else ("Infinity" if number > 0 else "-Infinity")
     if math.isnan(number):
         return None
-    raise InvalidInput(
-        f"metadata can't hold {number}", hint="JSON knows no infinities; use a large number or text"
-    )
+    raise InvalidInput(f"metadata can't hold {number}", hint="JSON knows no infinities; use a large number or text")
 
 
 def _scalar(value: object, non_finite: NonFinite) -> tuple[Json] | None:
@@ -128,9 +124,7 @@ def _items(value: object) -> object:
     """The items of an array, nested by its axes."""
     count = math.prod(getattr(value, "shape", ()))
     if count > ARRAY_ITEMS:
-        raise LimitExceeded(
-            f"an array of {count} items is too large for JSON", hint="log it as a file of an artifact"
-        )
+        raise LimitExceeded(f"an array of {count} items is too large for JSON", hint="log it as a file of an artifact")
     return value.tolist()  # type: ignore[attr-defined]  # an array, see _is_array
 
 

@@ -254,9 +254,7 @@ class PackIndex:
         names = [*(self._merged.packs if self._merged else ()), *self._loose_packs]
         try:
             self._disk.ensure_dir(os.path.dirname(self._file))  # people delete caches
-            self._disk.write_file(
-                self._file, _merged_pieces(names, self._entries()), tmp=self._tmp, durable=False
-            )
+            self._disk.write_file(self._file, _merged_pieces(names, self._entries()), tmp=self._tmp, durable=False)
             merged = self._mapped()
         except (StorageError, StorageFull, FileNotFoundError, Damaged):
             merged = None

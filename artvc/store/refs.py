@@ -291,9 +291,7 @@ class RefLog:
         data = body + b"\n" + transaction_id(body).hex().encode() + b"\n"
         self._checkpoint = state.number
         try:
-            self._disk.write_file(
-                self._path(state.number, "checkpoint"), data, tmp=self._tmp, durable=False
-            )
+            self._disk.write_file(self._path(state.number, "checkpoint"), data, tmp=self._tmp, durable=False)
         except (StorageError, StorageFull):
             return
 
@@ -311,9 +309,7 @@ def _checked(edits: Sequence[RefEdit], state: RefState) -> tuple[RefEdit, ...]:
     return tuple(wanted)
 
 
-def _encode_transaction(
-    state: RefState, edits: Sequence[RefEdit], *, time: str, who: str, why: str
-) -> bytes:
+def _encode_transaction(state: RefState, edits: Sequence[RefEdit], *, time: str, who: str, why: str) -> bytes:
     return codec.encode_json(
         {
             "edits": [{"name": edit.name, "new": edit.new, "old": edit.old} for edit in edits],

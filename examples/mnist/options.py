@@ -32,9 +32,7 @@ def add_seed(parser: argparse.ArgumentParser) -> None:
 
 def add_training(parser: argparse.ArgumentParser) -> None:
     """How long and how fast to train."""
-    parser.add_argument(
-        "--epochs", type=positive_int, default=5, metavar="N", help="default: %(default)s"
-    )
+    parser.add_argument("--epochs", type=positive_int, default=5, metavar="N", help="default: %(default)s")
     parser.add_argument(
         "--batch-size",
         type=positive_int,

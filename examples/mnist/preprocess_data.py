@@ -15,9 +15,7 @@ import artvc
 STEPS: dict[str, Any] = {"dtype": "float32", "divide_by": 255, "channel_axis": 1}
 
 
-def preprocess(
-    images: torch.Tensor, *, dtype: str, divide_by: float, channel_axis: int
-) -> torch.Tensor:
+def preprocess(images: torch.Tensor, *, dtype: str, divide_by: float, channel_axis: int) -> torch.Tensor:
     """Map uint8 images (n, 28, 28), 0 to 255, to (n, 1, 28, 28) of `dtype`, 0 to 1."""
     return (images.to(getattr(torch, dtype)) / divide_by).unsqueeze(channel_axis)
 

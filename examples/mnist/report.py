@@ -31,9 +31,7 @@ class Evaluation:
     guesses: torch.Tensor
 
 
-def evaluate(
-    model: ConvNet, images: torch.Tensor, labels: torch.Tensor, *, hardest: int = HARDEST
-) -> Evaluation:
+def evaluate(model: ConvNet, images: torch.Tensor, labels: torch.Tensor, *, hardest: int = HARDEST) -> Evaluation:
     """Run the model over images (n, 1, 28, 28) and compare with labels (n,)."""
     logits = predict(model, images, BATCH_SIZE)
     losses = cross_entropy(logits, labels, reduction="none")
@@ -65,9 +63,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         run.summary.update({"loss": result.loss, "accuracy": result.accuracy})
         examples = [
             artvc.Image(image, caption=f"read as {guess}, is {label}")
-            for image, guess, label in zip(
-                result.images, result.guesses.tolist(), result.labels.tolist(), strict=True
-            )
+            for image, guess, label in zip(result.images, result.guesses.tolist(), result.labels.tolist(), strict=True)
         ]
         artvc.log({"loss": result.loss, "accuracy": result.accuracy, "hardest": examples})
     print(

@@ -13,10 +13,11 @@ ROOT = Path(__file__).parents[2]
     "command",
     [
         ["-m", "ruff", "check", "artvc", "tests", "examples"],
+        ["-m", "ruff", "format", "--check", "artvc", "tests", "examples"],
         ["-m", "mypy"],
         ["-c", "from importlinter.cli import lint_imports_command; lint_imports_command()", "--no-cache"],
     ],
-    ids=["ruff", "mypy", "import-linter"],
+    ids=["ruff", "format", "mypy", "import-linter"],
 )
 def test_checker(command):
     done = subprocess.run([sys.executable, *command], cwd=ROOT, capture_output=True, text=True, check=False)

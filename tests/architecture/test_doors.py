@@ -42,7 +42,11 @@ FORBIDDEN_MODULES = {
 }  # fmt: skip
 FORBIDDEN_CALLS = {"__import__", "compile", "eval", "exec", "os.popen", "os.system"}
 YAML_CALLS = {"yaml.safe_load"}  # the others make any object that the file names
-SILENT = [path for path in MODULES if path.parent.name not in {"cli", "sdk"} and path.name not in {"settings.py", "__init__.py"}]
+SILENT = [
+    path
+    for path in MODULES
+    if path.parent.name not in {"cli", "sdk"} and path.name not in {"settings.py", "__init__.py"}
+]
 
 
 def module_name(path: Path) -> str:
@@ -109,7 +113,9 @@ def test_the_lint_sees_writes(line):
     assert writes(dotted(call.func), call)
 
 
-@pytest.mark.parametrize("line", ["open(p)", "open(p, 'rb')", "self._disk.unlink(p)", "text.replace('a', 'b')", "os.stat(p)"])
+@pytest.mark.parametrize(
+    "line", ["open(p)", "open(p, 'rb')", "self._disk.unlink(p)", "text.replace('a', 'b')", "os.stat(p)"]
+)
 def test_the_lint_lets_reading_pass(line):
     call = ast.parse(line).body[0].value
     assert not writes(dotted(call.func), call)
@@ -136,5 +142,14 @@ def test_nobody_unpickles_unpacks_or_evaluates(path):
 def test_below_the_faces_nothing_prints_or_reads_environment_or_clock(path):
     tree = ast.parse(path.read_text())
     named = {dotted(node) for node in ast.walk(tree) if isinstance(node, ast.Attribute | ast.Name)}
-    asked = {"print", "input", "sys.stdout", "sys.stderr", "os.environ", "os.getenv", "time.time", "datetime.datetime.now"}
+    asked = {
+        "print",
+        "input",
+        "sys.stdout",
+        "sys.stderr",
+        "os.environ",
+        "os.getenv",
+        "time.time",
+        "datetime.datetime.now",
+    }
     assert not named & asked

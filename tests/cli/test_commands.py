@@ -93,7 +93,11 @@ def test_cat_is_exact(filled):
     import sys
 
     out = subprocess.run(
-        [sys.executable, "-m", "artvc", "cat", "bin/bin"], cwd=filled.cwd, env=filled.env, capture_output=True, check=True
+        [sys.executable, "-m", "artvc", "cat", "bin/bin"],
+        cwd=filled.cwd,
+        env=filled.env,
+        capture_output=True,
+        check=True,
     )
     assert out.stdout == bytes(range(256)) * 4096
     assert "is a directory" in filled.fails(2, "cat", "mnist-raw/sub")
@@ -138,7 +142,14 @@ def test_metadata_is_json_where_it_is_json(filled):
     words = ["a=1", "b=null", "c=[1, 2]", "d=NaN", "e=x=y", "f=", "g.h=true", f"i={'9' * 5000}"]
     filled("commit", "data", *(part for word in words for part in ("--metadata", word)))
     assert filled.json("show", "mnist-raw")["metadata"] == {
-        "a": 1, "b": None, "c": [1, 2], "d": "NaN", "e": "x=y", "f": "", "g.h": True, "i": "9" * 5000
+        "a": 1,
+        "b": None,
+        "c": [1, 2],
+        "d": "NaN",
+        "e": "x=y",
+        "f": "",
+        "g.h": True,
+        "i": "9" * 5000,
     }
 
 

@@ -113,7 +113,7 @@ def test_the_fish_script(on_path):
 @pytest.mark.skipif(not shutil.which("zsh"), reason="needs zsh")
 def test_the_zsh_script_is_valid(on_path):
     script = (
-        "compdef() { :; }; eval \"$(artvc completion zsh)\"; compadd() { print -l -- ${@:#-*}; }; "
+        'compdef() { :; }; eval "$(artvc completion zsh)"; compadd() { print -l -- ${@:#-*}; }; '
         "words=(artvc checkout mn); CURRENT=3; PREFIX=mn; _artvc"
     )
     assert "mnist-raw" in _lines(on_path, ["zsh", "-f", "-c", script])

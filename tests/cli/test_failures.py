@@ -81,12 +81,7 @@ def test_output_that_cannot_be_written_is_an_error(filled, argv):
 
 
 def test_a_fault_of_artvc_itself_is_one_line_and_a_trace_on_request(filled):
-    code = (
-        "from artvc.cli import main\n"
-        "def broken(argv): raise {}\n"
-        "main._run_group = broken\n"
-        "main.main()"
-    )
+    code = "from artvc.cli import main\ndef broken(argv): raise {}\nmain._run_group = broken\nmain.main()"
     for raised, exit_code, words in (
         ("RuntimeError('boom\\x1b')", 70, "internal error: RuntimeError: boom\\x1b; run again with ARTVC_TRACE=1"),
         ("MemoryError", 70, "out of memory"),

@@ -29,7 +29,16 @@ def fields(value) -> set[str]:
 @pytest.mark.parametrize(
     "argv",
     [
-        *(["init"], ["commit", "data"], ["checkout", "net"], ["log"], ["show", "net"], ["ls"], ["ls", "net"], ["status"]),
+        *(
+            ["init"],
+            ["commit", "data"],
+            ["checkout", "net"],
+            ["log"],
+            ["show", "net"],
+            ["ls"],
+            ["ls", "net"],
+            ["status"],
+        ),
         *(["alias"], ["alias", "net:v0", "x"], ["alias", "-d", "net:best"], ["fsck"], ["version"], ["help"]),
         ["help", "commit"],
     ],

@@ -30,7 +30,9 @@ class Desk:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(data if isinstance(data, bytes) else data.encode())
 
-    def commit(self, *paths: str, name: str | None = "data", kind: str | None = "dataset", **more: object) -> CommitResult:
+    def commit(
+        self, *paths: str, name: str | None = "data", kind: str | None = "dataset", **more: object
+    ) -> CommitResult:
         request = CommitRequest(paths=tuple(self.root / path for path in paths), name=name, type=kind, **more)  # type: ignore[arg-type]
         return recording.commit_paths(self.repo, request, now=self.now)
 

@@ -204,7 +204,11 @@ def hostile_version(desk, files):
     with desk.repo.ingest() as ingest:
         tree = merkle.write_tree(files(ingest), ingest.put)
         commit = desk.commit_value()
-        return record(desk.repo, ingest, commit, [OutputDraft(name="evil", type="x", tree=tree)], why="test").outputs[0].version
+        return (
+            record(desk.repo, ingest, commit, [OutputDraft(name="evil", type="x", tree=tree)], why="test")
+            .outputs[0]
+            .version
+        )
 
 
 def test_links_out_of_the_destination_are_refused(desk):

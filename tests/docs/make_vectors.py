@@ -57,15 +57,29 @@ def vectors() -> dict[str, tuple[Kind | None, bytes]]:
     )
     artifact = Artifact(name="mnist-raw", type="dataset", root=id_of(Kind.TREE, tree), files=6, size=100_027)
     properties = Properties(description="Digits", metadata={"rows": 3, "scale": 0.5, "ü": None}, tags=("clean",))
-    ids = id_of(Kind.ARTIFACT, codec.encode_artifact(artifact)), id_of(Kind.PROPERTIES, codec.encode_properties(properties))
+    ids = (
+        id_of(Kind.ARTIFACT, codec.encode_artifact(artifact)),
+        id_of(Kind.PROPERTIES, codec.encode_properties(properties)),
+    )
     commit = Commit(
-        run_id="0a1b2c3d", run_name="sunny-smoke-1", project="mnist", job_type="train", started=TIME, ended=TIME,
+        run_id="0a1b2c3d",
+        run_name="sunny-smoke-1",
+        project="mnist",
+        job_type="train",
+        started=TIME,
+        ended=TIME,
         inputs=(Input(project="mnist", artifact=ids[0], asked="mnist-raw:latest"),),
-        outputs=(Output(artifact=ids[0], properties=ids[1]),), config={"lr": 1e-3}, summary={"loss": 0.25},
-        author={"name": "Ada", "email": "ada@example.com"}, exit_code=0, message="train",
+        outputs=(Output(artifact=ids[0], properties=ids[1]),),
+        config={"lr": 1e-3},
+        summary={"loss": 0.25},
+        author={"name": "Ada", "email": "ada@example.com"},
+        exit_code=0,
+        message="train",
     )
     edit = RefEdit("artifacts/mnist/mnist-raw/latest", None, {"version": 0})
-    transaction = _encode_transaction(RefState(), [edit], time=TIME, who="Ada <ada@example.com>", why="commit mnist-raw")
+    transaction = _encode_transaction(
+        RefState(), [edit], time=TIME, who="Ada <ada@example.com>", why="commit mnist-raw"
+    )
     return {
         "TREE": (Kind.TREE, tree),
         "BLOB": (Kind.BLOB, codec.encode_blob(0, [codec.Part(65536, CHUNK), codec.Part(5, CHUNK)])),
@@ -86,7 +100,9 @@ def main() -> None:
             if kind is not None:
                 shown += f"\nIts id is `{id_of(kind, data).hex()}`.\n"
             text = text.replace(f"@@{name}@@\n", shown)
-            text = re.sub(rf"<!-- vector {name} -->\n```hex\n.*?```\n(\nIts id is `.*?`.\n)?", lambda _: shown, text, flags=re.S)
+            text = re.sub(
+                rf"<!-- vector {name} -->\n```hex\n.*?```\n(\nIts id is `.*?`.\n)?", lambda _: shown, text, flags=re.S
+            )
         page.write_text(text)
 
 

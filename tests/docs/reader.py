@@ -21,7 +21,12 @@ def tree(data: bytes) -> list[dict]:
     for _ in range(count):
         mode, length, size = struct.unpack_from("<BBQ", data, at)
         at += 10
-        entry = {"name": data[at : at + length].decode(), "kind": mode & 15, "executable": bool(mode & 16), "size": size}
+        entry = {
+            "name": data[at : at + length].decode(),
+            "kind": mode & 15,
+            "executable": bool(mode & 16),
+            "size": size,
+        }
         at += length
         if entry["kind"] in (0, 1):
             entry["id"] = data[at : at + 32].hex()

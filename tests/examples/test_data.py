@@ -23,9 +23,7 @@ SAMPLE = Path(__file__).parents[1] / "data" / "mnist"
 
 
 @pytest.fixture
-def data(
-    example: Callable[[str], ModuleType], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> ModuleType:
+def data(example: Callable[[str], ModuleType], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> ModuleType:
     """The module, with an empty cache and no mirror to download from."""
     module = example("data")
     monkeypatch.delenv("MNIST_DIR", raising=False)
@@ -38,10 +36,7 @@ def data(
 
 def sample_sha256() -> dict[str, str]:
     """The SHA-256 of the sample's files, gunzipped, by name."""
-    return {
-        path.stem: hashlib.sha256(gzip.decompress(path.read_bytes())).hexdigest()
-        for path in SAMPLE.glob("*.gz")
-    }
+    return {path.stem: hashlib.sha256(gzip.decompress(path.read_bytes())).hexdigest() for path in SAMPLE.glob("*.gz")}
 
 
 def lay_out(folder: Path, *, zipped: bool) -> None:
@@ -96,9 +91,7 @@ def test_data_dir_comes_before_the_environment(
 
 @pytest.mark.parametrize("name", ["t10k-labels-idx1-ubyte", "train-images-idx3-ubyte"])
 @pytest.mark.parametrize("zipped", [True, False], ids=["gz", "raw"])
-def test_a_truncated_file_is_a_readable_error(
-    data: ModuleType, tmp_path: Path, name: str, zipped: bool
-) -> None:
+def test_a_truncated_file_is_a_readable_error(data: ModuleType, tmp_path: Path, name: str, zipped: bool) -> None:
     lay_out(tmp_path, zipped=zipped)
     path = tmp_path / (f"{name}.gz" if zipped else name)
     os.truncate(path, path.stat().st_size - 20)
@@ -161,9 +154,7 @@ def published(
 ) -> None:
     """Let torchvision and the example take the sample for the MNIST that the mirror has."""
     mnist = example("torch_support").import_torchvision().datasets.MNIST
-    resources = [
-        (name, hashlib.md5((SAMPLE / name).read_bytes()).hexdigest()) for name, _ in mnist.resources
-    ]
+    resources = [(name, hashlib.md5((SAMPLE / name).read_bytes()).hexdigest()) for name, _ in mnist.resources]
     monkeypatch.setattr(mnist, "resources", resources)
     monkeypatch.setattr(mnist, "mirrors", [mirror])
     monkeypatch.setattr(data, "GENUINE_SHA256", sample_sha256())

@@ -21,17 +21,13 @@ def model(example: Example) -> ModuleType:
     return example("model")
 
 
-def test_a_batch_of_images_becomes_a_row_of_logits_each(
-    torch: ModuleType, model: ModuleType
-) -> None:
+def test_a_batch_of_images_becomes_a_row_of_logits_each(torch: ModuleType, model: ModuleType) -> None:
     assert model.ConvNet()(torch.zeros(3, 1, 28, 28)).shape == (3, 10)
     wide = model.ConvNet(image_shape=[3, 32, 20], channels=[4, 4, 4], classes=7)
     assert wide(torch.zeros(2, 3, 32, 20)).shape == (2, 7)
 
 
-def test_metadata_rebuilds_the_network(
-    torch: ModuleType, model: ModuleType, example: Example
-) -> None:
+def test_metadata_rebuilds_the_network(torch: ModuleType, model: ModuleType, example: Example) -> None:
     config = json.loads(json.dumps(example("initialize").MODEL_CONFIG))
     original = model.ConvNet(**config)
     file = io.BytesIO()
@@ -43,9 +39,7 @@ def test_metadata_rebuilds_the_network(
     assert torch.equal(model.predict(original, images, 4), model.predict(rebuilt, images, 4))
 
 
-def test_predict_drops_nothing_out_and_covers_the_last_short_batch(
-    torch: ModuleType, model: ModuleType
-) -> None:
+def test_predict_drops_nothing_out_and_covers_the_last_short_batch(torch: ModuleType, model: ModuleType) -> None:
     network = model.ConvNet(dropout=0.5).train()
     images = torch.rand(7, 1, 28, 28)
     whole = model.predict(network, images, batch_size=7)
@@ -77,9 +71,7 @@ def test_a_seed_gives_the_same_weights_and_the_same_file(
         torch.use_deterministic_algorithms(False)
 
 
-def test_preprocessing_adds_a_channel_and_scales_to_one(
-    torch: ModuleType, example: Example
-) -> None:
+def test_preprocessing_adds_a_channel_and_scales_to_one(torch: ModuleType, example: Example) -> None:
     step = example("preprocess_data")
     raw = torch.tensor([[[0, 51], [255, 102]]], dtype=torch.uint8)
     images = step.preprocess(raw, **json.loads(json.dumps(step.STEPS)))

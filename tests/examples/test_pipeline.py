@@ -69,9 +69,7 @@ def workplace_at(folder: Path) -> Workplace:
 
 
 @pytest.fixture(scope="module")
-def finished(
-    example: Callable[[str], ModuleType], tmp_path_factory: pytest.TempPathFactory
-) -> Workplace:
+def finished(example: Callable[[str], ModuleType], tmp_path_factory: pytest.TempPathFactory) -> Workplace:
     """A workplace in which the pipeline ran once."""
     example("torch")  # skips where it is missing
     workplace = workplace_at(tmp_path_factory.mktemp("pipeline"))

@@ -15,9 +15,7 @@ from typing import Any
 from artvc.store import fsio
 from artvc.store.fsio import Disk
 
-ERRNOS = {
-    name: getattr(errno, name) for name in ("ENOSPC", "EIO", "EDQUOT", "EACCES", "EROFS", "EMFILE", "EINTR")
-}
+ERRNOS = {name: getattr(errno, name) for name in ("ENOSPC", "EIO", "EDQUOT", "EACCES", "EROFS", "EMFILE", "EINTR")}
 
 
 class Killed(BaseException):
@@ -202,5 +200,3 @@ class RecordingDisk(PointDisk):
 def joined(buffers: Any) -> bytes:
     """The bytes of the buffers of a write."""
     return b"".join(bytes(memoryview(buffer).cast("B")) for buffer in buffers if len(buffer))
-
-

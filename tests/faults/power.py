@@ -180,10 +180,7 @@ class Model:
         read = [path for path in open_files if not QUIET.intersection(path.split("/"))]
         for variant in VARIANTS if read else VARIANTS[:1]:
             way = {path: rng.choice(VARIANTS) for path in open_files} | dict.fromkeys(read, variant)
-            yield {
-                path: None if file is None else file.variant(way.get(path, "all"))
-                for path, file in found.items()
-            }
+            yield {path: None if file is None else file.variant(way.get(path, "all")) for path, file in found.items()}
 
 
 def build(state: dict[str, bytes | None], root: Path) -> None:
@@ -221,5 +218,3 @@ class TraceDisk(RecordingDisk):
         """The next process begins."""
         self.bury()
         self.dead = False
-
-

@@ -32,7 +32,8 @@ def test_writers_and_readers_at_once(arena: Path, writers: int, names: int, lock
     stop = context.Event()
     reader = context.Process(target=read_on, args=(root, stop, reading))
     processes = [
-        context.Process(target=commit_many, args=(root, who, names, lockless, COMMITS, results)) for who in range(writers)
+        context.Process(target=commit_many, args=(root, who, names, lockless, COMMITS, results))
+        for who in range(writers)
     ]
     for process in [reader, *processes]:
         process.start()

@@ -29,9 +29,7 @@ def fail(stage: Stage, scenario: Scenario, at: int, error: int, forever: bool) -
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda one: one.name)
 def test_errors_at_every_operation(stage: Stage, scenario: Scenario, sample, record_property) -> None:
     count = len(stage.operations(scenario, PointDisk))
-    every = [
-        (at, name, forever) for at in range(count) for name in ERRNOS for forever in (False, True)
-    ]
+    every = [(at, name, forever) for at in range(count) for name in ERRNOS for forever in (False, True)]
     points = sample(every, 12 if scenario.slow else 100)
     for at, name, forever in points:
         try:

@@ -52,7 +52,9 @@ class World:
     def open(self, disk: Disk | None = None) -> Repository:
         return Repository.open(self.root, SETTINGS, disk or Disk(sync=False))
 
-    def commit(self, source: str, name: str = "data", *, disk: Disk | None = None, aliases: tuple[str, ...] = ()) -> str:
+    def commit(
+        self, source: str, name: str = "data", *, disk: Disk | None = None, aliases: tuple[str, ...] = ()
+    ) -> str:
         with self.open(disk) as repo:
             request = CommitRequest(paths=(self.sources / source,), name=name, type="dataset", aliases=aliases)
             label = recording.commit_paths(repo, request, now=now).logged.version.label

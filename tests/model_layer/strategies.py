@@ -65,7 +65,9 @@ contents = st.one_of(
     st.builds(Content, st.just(EntryKind.BLOB), ids, sizes),
 )
 entries = st.one_of(
-    st.builds(lambda name, content, run: file_entry(name, content, executable=run), file_names, contents, st.booleans()),
+    st.builds(
+        lambda name, content, run: file_entry(name, content, executable=run), file_names, contents, st.booleans()
+    ),
     st.builds(directory_entry, file_names, st.builds(TreeSummary, ids, sizes, sizes)),
     st.builds(symlink_entry, file_names, text.filter(lambda t: t and t[0] != "/" and "\0" not in t)),
     st.builds(
@@ -79,7 +81,9 @@ entries = st.one_of(
 
 
 def _by_name(items: list[Entry]) -> list[Entry]:
-    return sorted({entry.name: entry for entry in items}.values(), key=lambda e: e.name.encode("utf-8", "surrogateescape"))
+    return sorted(
+        {entry.name: entry for entry in items}.values(), key=lambda e: e.name.encode("utf-8", "surrogateescape")
+    )
 
 
 directories = st.lists(entries, max_size=12).map(_by_name)

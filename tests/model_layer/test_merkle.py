@@ -265,7 +265,9 @@ def test_a_list_that_lies_about_its_size():
     first, second, *rest = root.parts
     bad = store.put(
         Kind.BLOB,
-        codec.encode_blob(root.level, [first._replace(size=first.size + 1), second._replace(size=second.size - 1), *rest]),
+        codec.encode_blob(
+            root.level, [first._replace(size=first.size + 1), second._replace(size=second.size - 1), *rest]
+        ),
     )
     with pytest.raises(MalformedObject):
         list(merkle.slices(content._replace(id=bad), store.get))

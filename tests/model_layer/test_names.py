@@ -72,7 +72,9 @@ def test_artifact_names_and_projects_refuse(name):
         names.check_project(name)
 
 
-@pytest.mark.parametrize("name", ["v0", "v3", "v007", "a/b", "a:b", "a@b", "", " a", "a ", "-a", "best\n", "\u202ea", "a\x1b"])
+@pytest.mark.parametrize(
+    "name", ["v0", "v3", "v007", "a/b", "a:b", "a@b", "", " a", "a ", "-a", "best\n", "\u202ea", "a\x1b"]
+)
 def test_aliases_refuse(name):
     with pytest.raises(InvalidInput):
         names.check_alias(name)

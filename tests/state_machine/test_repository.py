@@ -49,7 +49,9 @@ class RepositoryMachine(RuleBasedStateMachine):
         self.patch = pytest.MonkeyPatch()
         self.patch.setattr(refs, "_CHECKPOINT_EVERY", 3)
         self.patch.setattr(index, "_LOOSE_PACKS", 2)
-        self.base = Path(tempfile.mkdtemp(prefix="artvc-machine-", dir="/dev/shm" if os.path.isdir("/dev/shm") else None))
+        self.base = Path(
+            tempfile.mkdtemp(prefix="artvc-machine-", dir="/dev/shm" if os.path.isdir("/dev/shm") else None)
+        )
         self.root = self.base / "repo"
         self.root.mkdir()
         self.repo, _ = Repository.create(self.root, settings=SETTINGS)

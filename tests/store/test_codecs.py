@@ -27,7 +27,9 @@ def frame(data: bytes, **options: object) -> bytes:
 BOMB = frame(bytes(codecs.BLOCK_BYTES * 4), level=19)
 
 
-@pytest.mark.parametrize("size", [0, 1, 1000, codecs.BLOCK_BYTES, codecs.BLOCK_BYTES + 1, codecs.BLOCK_BYTES * 4, 1 << 40])
+@pytest.mark.parametrize(
+    "size", [0, 1, 1000, codecs.BLOCK_BYTES, codecs.BLOCK_BYTES + 1, codecs.BLOCK_BYTES * 4, 1 << 40]
+)
 def test_bombs_and_lying_sizes(size):
     tracemalloc.start()
     try:
@@ -58,7 +60,14 @@ def test_a_frame_whose_header_lies():
 
 def test_trailing_and_missing_bytes_and_many_frames():
     good = frame(b"y" * 500)
-    for bad in (good + b"x", good + good, good[:-1], b"", b"\x28\xb5\x2f\xfd", b"\x50\x2a\x4d\x18\x04\0\0\0abcd" + good):
+    for bad in (
+        good + b"x",
+        good + good,
+        good[:-1],
+        b"",
+        b"\x28\xb5\x2f\xfd",
+        b"\x50\x2a\x4d\x18\x04\0\0\0abcd" + good,
+    ):
         with pytest.raises(Damaged):
             codecs.decode(Codec.ZSTD, bad, 500)
 

@@ -36,9 +36,7 @@ def every_nth(idx: bytes, stride: int) -> bytes:
     header_size = 4 + 4 * dimensions
     row_size = (len(idx) - header_size) // rows
     kept = range(0, rows, stride)
-    body = b"".join(
-        idx[header_size + row * row_size : header_size + (row + 1) * row_size] for row in kept
-    )
+    body = b"".join(idx[header_size + row * row_size : header_size + (row + 1) * row_size] for row in kept)
     return idx[:4] + struct.pack(f">{dimensions}I", len(kept), *row_shape) + body
 
 
