@@ -25,6 +25,7 @@ from artvc.model.objects import (
     Properties,
     TreeSummary,
 )
+from artvc.predecessors import Predecessors
 from artvc.repo import Found, Repository, Version
 from artvc.store.ingest import Ingest, IngestTotals
 from artvc.store.refs import RefEdit, RefState, Transaction
@@ -296,7 +297,8 @@ def commit_paths(
     with repo.ingest(paranoid=request.paranoid, advance=advance) as ingest:
         if watch:
             watch(ingest.totals)
-        snapshot = worktree.snapshot(repo, ingest, mounts, advance=advance)
+        earlier = Predecessors(repo, project, name, [one.version.artifact_id for one in inputs])
+        snapshot = worktree.snapshot(repo, ingest, mounts, earlier=earlier, advance=advance)
         captured = provenance.capture(Path.cwd(), request.argv, environment=False)
         commit = Commit(
             run_id=new_run_id(),

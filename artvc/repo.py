@@ -46,6 +46,7 @@ FORMAT_VERSION: Final = 1
 DEFAULT_PROJECT: Final = "uncategorized"
 DIRECTORIES: Final = ("packs", "refs", "runs", "cache", "locks", "tmp", "checkouts")
 _FORMAT: Final[JsonObject] = {
+    "arrays": chunking.ARRAY_RULE,
     "chunking": chunking.RULE,
     "hash": "blake3-256",
     "version": FORMAT_VERSION,

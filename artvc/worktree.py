@@ -46,10 +46,11 @@ from artvc.model.objects import (
     TreeSummary,
     symlink_entry,
 )
+from artvc.predecessors import Predecessors
 from artvc.repo import DIRECTORY, Repository, Version
 from artvc.store import kernel
 from artvc.store.fsio import storage_error
-from artvc.store.ingest import Ingest, Source, content_of
+from artvc.store.ingest import SMALL, Ingest, Source, content_of
 from artvc.store.statcache import StatCache
 
 if TYPE_CHECKING:
@@ -232,13 +233,19 @@ class Intake(NamedTuple):
 
 
 def take_in(
-    repo: Repository, ingest: Ingest, mounts: Sequence[tuple[str, str]], *, advance: Advance | None = None
+    repo: Repository,
+    ingest: Ingest,
+    mounts: Sequence[tuple[str, str]],
+    *,
+    earlier: Predecessors | None = None,
+    advance: Advance | None = None,
 ) -> Intake:
     """Take files in; those whose status says that their content is known are not read.
 
     Args:
         repo, ingest: where to.
         mounts: path in the artifact and absolute path on disk, as :func:`mounts_of` gives them.
+        earlier: finds earlier versions of the files.
         advance: called with the bytes of files that need not be read (the ingest reports those that are).
 
     Raises:
@@ -261,7 +268,9 @@ def take_in(
                 if advance:
                     advance(known.size)
             else:
-                yield Source(found.disk, found.status.st_size, found)
+                size = found.status.st_size
+                base = earlier.find(found.path, size) if earlier is not None and size >= SMALL else None
+                yield Source(found.disk, size, found, base)
 
     for found, content, status in ingest.add_files(sources()):
         entries.append((found.path, _file(found, content)))
@@ -270,10 +279,15 @@ def take_in(
 
 
 def snapshot(
-    repo: Repository, ingest: Ingest, mounts: Sequence[tuple[str, str]], *, advance: Advance | None = None
+    repo: Repository,
+    ingest: Ingest,
+    mounts: Sequence[tuple[str, str]],
+    *,
+    earlier: Predecessors | None = None,
+    advance: Advance | None = None,
 ) -> Snapshot:
     """Take files in as one tree.  Arguments and errors as for :func:`take_in`."""
-    taken = take_in(repo, ingest, mounts, advance=advance)
+    taken = take_in(repo, ingest, mounts, earlier=earlier, advance=advance)
     tree = merkle.write_tree(taken.entries, ingest.put)
     return Snapshot(tree, tuple(taken.warnings), tuple(taken.caches), repo, tuple(mounts))
 

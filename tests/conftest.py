@@ -11,7 +11,7 @@ hypothesis.settings.register_profile("ci", derandomize=True, deadline=None, prin
 hypothesis.settings.register_profile("here", deadline=None)
 hypothesis.settings.load_profile("ci" if os.environ.get("CI") else "here")
 
-SWITCHES = {"ARTVC_FAULTS"}  # what asks for longer tests
+SWITCHES = {"ARTVC_FAULTS", "ARTVC_EXAMPLES"}  # what asks for longer tests
 FOREIGN = ("ARTVC_", "WANDB_", "GIT_", "XDG_")
 SCREEN = ("PAGER", "LESS", "NO_COLOR", "FORCE_COLOR", "CLICOLOR", "CLICOLOR_FORCE", "COLUMNS", "LINES")
 

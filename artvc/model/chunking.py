@@ -1,4 +1,4 @@
-"""Where files are cut: FastCDC 2020 behind one function, and the fixed parameters of the format.
+"""Where files are cut: FastCDC 2020 behind one function, arrays at their borders, and the parameters of the format.
 
 Theory.  A gear hash rolls over the bytes; a chunk ends where the masked hash is zero, so that an insertion moves
 only the cuts near it.  Before the average size a stricter mask is used, after it a looser one (normalisation 2),
@@ -13,8 +13,8 @@ segments: see :func:`cut`.
 """
 
 import functools
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Final
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 if TYPE_CHECKING:
     import numpy
@@ -32,6 +32,10 @@ WINDOW: Final = 48  # the masks use bits 0 to 47 of a hash that shifts by one bi
 
 SELF_TEST_BYTES: Final = 1 << 20
 SELF_TEST_CUTS: Final = "8ea25535896002c2"
+
+PIECE: Final = 256 * 1024  # an array is cut into pieces of this size from its start
+LONE: Final = 512  # an array smaller than this lies in one chunk with what is around it
+ARRAY_RULE: Final = "borders/262144/512"
 
 Buffer = bytes | bytearray | memoryview
 Cutter = Callable[[memoryview], list[int]]
@@ -60,6 +64,65 @@ def cut(buffer: Buffer, *, final: bool) -> list[int]:
 def cut_whole(file: Buffer) -> list[int]:
     """The chunk ends of a whole file; one smaller than WHOLE is not cut, an empty one is one empty chunk."""
     return [len(file)] if len(file) < WHOLE else cut(file, final=True)
+
+
+class Region(NamedTuple):
+    """One array in a file.
+
+    Attributes:
+        name: what the file calls it; "" for the only one.
+        start: its first byte.
+        size: bytes.
+        width: bytes of a number: 1, 2, 4 or 8.
+    """
+
+    name: str
+    start: int
+    size: int
+    width: int
+
+
+class Piece(NamedTuple):
+    """A chunk of a file that holds arrays.
+
+    Attributes:
+        end: offset in the file of the byte behind it.
+        width: bytes of a number in it; 1 for what lies between the arrays.
+        array: number of the array in the list, -1 for what lies between.
+        offset: of its first byte in the array.
+    """
+
+    end: int
+    width: int
+    array: int
+    offset: int
+
+
+def cut_arrays(arrays: Sequence[Region], size: int) -> Iterator[Piece]:
+    """Cut a file at the borders of its arrays, and these into equal pieces from their start.
+
+    No content decides: a header that grows or an array that comes between moves no other cut within an array, and two
+    versions of an array can be compared piece by piece.
+
+    Args:
+        arrays: in order of their place, as :func:`artvc.store.containers.regions` gives them.
+        size: of the file, bytes.
+    """
+    at = 0
+    for number, array in enumerate(arrays):
+        if array.size < LONE:
+            continue
+        yield from (Piece(end, 1, -1, 0) for end in _ends(at, array.start))
+        at = array.start + array.size
+        for end in _ends(array.start, at):
+            yield Piece(end, array.width, number, max(0, end - array.start - 1) // PIECE * PIECE)
+    yield from (Piece(end, 1, -1, 0) for end in _ends(at, size))
+
+
+def _ends(start: int, stop: int) -> Iterator[int]:
+    while start < stop:
+        start = min(start + PIECE, stop)
+        yield start
 
 
 @functools.cache

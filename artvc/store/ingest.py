@@ -13,21 +13,24 @@ Rules: a buffer is given back only after the write that uses it; a file that cha
 (SourceError), never a mixture; errors of the source and of the store are kept apart.
 """
 
+import bisect
 import contextlib
+import functools
 import os
 import stat
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Final, Generic, NamedTuple, TypeVar
 
 from artvc.errors import Damaged, NotFound, SourceError
 from artvc.model import chunking, merkle
+from artvc.model.chunking import Region
 from artvc.model.ids import Id, Kind, id_of, raw_id
 from artvc.model.merkle import ChunkList
 from artvc.model.objects import Content, EntryKind
-from artvc.store import codecs
+from artvc.store import codecs, containers
 from artvc.store.fsio import Disk
 from artvc.store.objects import Objects
 from artvc.store.packs import DATA, MEMBERS, META, Block, Member, Pack, PackWriter, encode_block
@@ -35,6 +38,7 @@ from artvc.store.packs import DATA, MEMBERS, META, Block, Member, Pack, PackWrit
 SMALL: Final = chunking.WHOLE
 SOLID: Final = 256 * 1024
 SOLID_FILES: Final = 256
+TINY: Final = 4 * 1024  # smaller chunks of a segment share a record
 SEGMENT: Final = 2 * 1024 * 1024
 AHEAD: Final = 3
 
@@ -49,11 +53,13 @@ class Source(NamedTuple, Generic[T]):
         path: absolute or relative to the working directory.
         size: as last seen; only decides the way it is read.
         key: handed back with the result.
+        base: an earlier version of the file; its arrays may serve as bases of deltas.
     """
 
     path: str
     size: int
     key: T
+    base: Content | None = None
 
 
 class Taken(NamedTuple, Generic[T]):
@@ -79,6 +85,22 @@ class _Small(NamedTuple, Generic[T]):
 
     taken: list[tuple[Source[T], bytes, os.stat_result]]
     block: Block | None
+
+
+class _Cut(NamedTuple):
+    """A chunk in a buffer.
+
+    Attributes:
+        end: offset in the buffer of the byte behind it.
+        width: bytes of a number in it; 1 where it is no array's.
+        array: number of its array, -1 where it is none's.
+        base: the chunk that has its place in an earlier version.
+    """
+
+    end: int
+    width: int = 1
+    array: int = -1
+    base: Id | None = None
 
 
 class _Segment(NamedTuple):
@@ -193,7 +215,9 @@ class Ingest:
 
     def add_bytes(self, data: bytes) -> Content:
         """Take in bytes as a file."""
-        result = self._segment(memoryview(data), chunking.cut_whole(data))
+        view = memoryview(data)
+        cutter = Cutter(lambda offset, count: data[offset : offset + count], len(data))
+        result = self._segment(view, cutter.cut(view, last=True))
         chunks = ChunkList(self.put)
         self._take_segment(result, chunks)
         self.totals.files += 1
@@ -235,7 +259,8 @@ class Ingest:
 
     def _take_segment(self, result: _Segment, chunks: ChunkList) -> None:
         # Two workers may have found the same chunk new; the first one stored is enough.
-        self._append(DATA, [block for block in result.blocks if block.members[0].id not in self._session])
+        new = (block for block in result.blocks if any(one.id not in self._session for one in block.members))
+        self._append(DATA, list(new))
         for raw, size in result.parts:
             if size:
                 chunks.add(raw, size)
@@ -251,6 +276,8 @@ class Ingest:
             last = False
             if left < SMALL:  # it was larger when it was listed; as a small file it is not cut
                 raise SourceError(f"{source.path!r} shrank while it was read; nothing was recorded")
+            look = functools.partial(_read_at, fd, source.path)
+            cutter = Cutter(look, left, lambda: self._earlier(source.base))
             while not last:
                 buffer = self._buffer()
                 buffer[: len(carry)] = carry
@@ -260,35 +287,59 @@ class Ingest:
                 self._advance(got)
                 view = memoryview(buffer)[: len(carry) + got]
                 last = left <= 0 or got == 0
-                whole = last and len(view) == before.st_size
-                ends = chunking.cut_whole(view) if whole else chunking.cut(view, final=last) or [0]
-                carry = bytes(view[ends[-1] :])
+                cuts = cutter.cut(view, last=last)
+                carry = bytes(view[cuts[-1].end if cuts else 0 :])
                 if last:
                     large.status = _unchanged(fd, before, source.path, total=before.st_size - left)
-                future = self._pool.submit(self._segment, view, [end for end in ends if end])
+                future = self._pool.submit(self._segment, view, cuts)
                 yield _Job(future, large, buffer, last)
+
+    def _earlier(self, content: Content | None) -> "Earlier | None":
+        """The arrays of an earlier version of a file."""
+        if content is None or content.kind != EntryKind.BLOB:
+            return None
+        try:
+            return Earlier(content, self._objects)
+        except (Damaged, NotFound):  # then there is nothing to compare with; fsck will say what is wrong
+            return None
 
     def _buffer(self) -> bytearray:
         """A buffer that no one uses; fresh ones are zeroed page by page, which costs more than a copy."""
         return self._buffers.pop() if self._buffers else bytearray(SEGMENT + chunking.MAX_SIZE)
 
-    def _segment(self, view: memoryview, ends: list[int]) -> _Segment:
+    def _segment(self, view: memoryview, cuts: Sequence[_Cut]) -> _Segment:
         """Hash the chunks of a segment and encode those that are not known (in a worker)."""
         parts: list[tuple[bytes, int]] = []
         blocks: list[Block] = []
         seen: set[bytes] = set()
-        try_zstd: bool | None = None
+        tiny: list[tuple[Member, memoryview]] = []
+        ways: dict[tuple[int, bool], codecs.Way] = {}
         start = 0
-        for end in ends:
-            piece = view[start:end]
+        for cut in cuts:
+            piece = view[start : cut.end]
             raw = raw_id(Kind.CHUNK, piece)
-            parts.append((raw, end - start))
-            if raw not in seen and not self._known(raw):
-                seen.add(raw)
-                if try_zstd is None:
-                    try_zstd = codecs.worthwhile(view)
-                blocks.append(encode_block([Member(Kind.CHUNK, raw, end - start)], piece, try_zstd=try_zstd))
-            start = end
+            parts.append((raw, len(piece)))
+            start = cut.end
+            if raw in seen or self._known(raw):
+                continue
+            seen.add(raw)
+            member = Member(Kind.CHUNK, raw, len(piece))
+            if len(piece) < TINY:
+                tiny.append((member, piece))
+                continue
+            base = self._objects.as_base(cut.base) if cut.base is not None else None
+            if base is not None and len(base[1]) != len(piece):
+                base = None
+            sort = (cut.array, base is not None)
+            if sort not in ways:
+                # What lies between arrays, or is cut by its content, is judged by all of the segment.
+                whole = view if cut.array < 0 else piece
+                ways[sort] = codecs.choose(whole, cut.width, base[1] if base else None)
+            blocks.append(encode_block([member], piece, way=ways[sort], base=base))
+        for at in range(0, len(tiny), MEMBERS):
+            members, pieces = zip(*tiny[at : at + MEMBERS], strict=True)
+            joined = memoryview(b"".join(pieces))
+            blocks.append(encode_block(members, joined, way=codecs.choose(joined, 1)))
         return _Segment(parts, blocks)
 
     # -- small files --------------------------------------------------------------------------------------
@@ -310,7 +361,7 @@ class Ingest:
         if not members:
             return _Small(taken, None)
         joined = memoryview(b"".join(pieces))
-        return _Small(taken, encode_block(members, joined, try_zstd=codecs.worthwhile(joined)))
+        return _Small(taken, encode_block(members, joined, way=codecs.choose(joined, 1)))
 
     # -- objects ------------------------------------------------------------------------------------------
 
@@ -419,6 +470,114 @@ class Ingest:
         self._buffers.clear()
 
 
+class Earlier:
+    """The arrays of a stored file, to find the chunk that was in a place before.
+
+    Args:
+        content: of the file.
+        objects: the store.
+
+    Raises:
+        NotFound, Damaged: the file's chunk list, or a chunk of its header, can't be read.
+    """
+
+    def __init__(self, content: Content, objects: Objects) -> None:
+        self._objects = objects
+        self._slices = list(merkle.slices(content, objects.get))
+        self._at = {one.offset: one for one in self._slices}
+        self._kept: tuple[int, bytes] = (-1, b"")
+        self._starts: dict[tuple[str, int, int], int] = {}
+        self._alike: dict[tuple[int, int], list[int]] = {}
+        for one in containers.regions(self._read, content.size):
+            self._starts[one.name, one.size, one.width] = one.start
+            self._alike.setdefault((one.size, one.width), []).append(one.start)
+        self._kept = (-1, b"")
+
+    def _read(self, offset: int, size: int) -> bytes:
+        found = []
+        number = bisect.bisect_right(self._slices, offset, key=lambda one: one.offset) - 1
+        while size > 0 and 0 <= number < len(self._slices):
+            one = self._slices[number]
+            if self._kept[0] != number:
+                self._kept = (number, self._objects.get(Kind.CHUNK, one.id))
+            piece = self._kept[1][offset - one.offset : offset - one.offset + size]
+            found.append(piece)
+            offset += len(piece)
+            size -= len(piece)
+            number += 1
+        return b"".join(found)
+
+    def starts(self, arrays: Sequence[Region]) -> list[int | None]:
+        """Where each of these arrays lay: that of the same name, else the next one of the same size and width."""
+        found: list[int | None] = []
+        passed: dict[tuple[int, int], int] = {}
+        for one in arrays:
+            alike = self._alike.get((one.size, one.width), [])
+            number = passed.get((one.size, one.width), 0)
+            passed[one.size, one.width] = number + 1
+            other = alike[number] if number < len(alike) else None
+            found.append(self._starts.get((one.name, one.size, one.width), other))
+        return found
+
+    def chunk(self, offset: int, size: int) -> Id | None:
+        """The chunk of that place and size."""
+        one = self._at.get(offset)
+        return one.id if one is not None and one.size == size else None
+
+
+class Cutter:
+    """Finds the chunks of one file, segment by segment, from its first byte on.
+
+    Args:
+        read: gives bytes of the file from an offset on, for a look at its header.
+        size: of the file, bytes.
+        earlier: gives an earlier version; asked only if the file holds arrays.
+    """
+
+    def __init__(
+        self, read: containers.Read, size: int, earlier: "Callable[[], Earlier | None]" = lambda: None
+    ) -> None:
+        self._arrays = containers.regions(read, size) if size >= SMALL else []
+        self._size = size
+        self._start = 0  # of the next segment in the file
+        self._pieces = iter(chunking.cut_arrays(self._arrays, size)) if self._arrays else None
+        self._next: chunking.Piece | None = None
+        self._earlier = earlier() if self._arrays else None
+        self._starts = self._earlier.starts(self._arrays) if self._earlier else []
+
+    def cut(self, view: memoryview, *, last: bool) -> list[_Cut]:
+        """The sure cuts of the next segment.
+
+        Args:
+            view: the segment; it begins where the last sure cut was.
+            last: the file ends with it.
+        """
+        if self._pieces is None:
+            whole = last and len(view) == self._size
+            ends = chunking.cut_whole(view) if whole else chunking.cut(view, final=last)
+            return [_Cut(end) for end in ends]
+        found: list[_Cut] = []
+        stop = self._start + len(view)
+        before = self._start
+        while True:
+            piece = self._next or next(self._pieces, None)
+            self._next = piece
+            if piece is None or piece.end > stop:
+                break
+            self._next = None
+            found.append(_Cut(piece.end - self._start, piece.width, piece.array, self._base(piece, before)))
+            before = piece.end
+        self._start = before
+        return found
+
+    def _base(self, piece: chunking.Piece, start: int) -> Id | None:
+        """The chunk that lay in the piece's place."""
+        if self._earlier is None or piece.width == 1:
+            return None
+        array = self._starts[piece.array]
+        return None if array is None else self._earlier.chunk(array + piece.offset, piece.end - start)
+
+
 def content_of(path: str) -> tuple[Content, os.stat_result]:
     """What a file would be in the store, without storing it.
 
@@ -437,6 +596,7 @@ def content_of(path: str) -> tuple[Content, os.stat_result]:
             status = _unchanged(fd, before, path, total=got)
             return Content(EntryKind.CHUNK, id_of(Kind.CHUNK, memoryview(buffer)[:got]), got), status
         buffer = bytearray(SEGMENT + chunking.MAX_SIZE)
+        cutter = Cutter(functools.partial(_read_at, fd, path), before.st_size)
         carried = total = 0
         last = False
         while not last:
@@ -445,9 +605,9 @@ def content_of(path: str) -> tuple[Content, os.stat_result]:
             view = memoryview(buffer)[: carried + got]
             last = total >= before.st_size or got == 0
             start = 0
-            for end in chunking.cut(view, final=last):
-                chunks.add(raw_id(Kind.CHUNK, view[start:end]), end - start)
-                start = end
+            for cut in cutter.cut(view, last=last):
+                chunks.add(raw_id(Kind.CHUNK, view[start : cut.end]), cut.end - start)
+                start = cut.end
             carried = len(view) - start
             buffer[:carried] = bytes(view[start:])
         status = _unchanged(fd, before, path, total=total)
@@ -486,6 +646,20 @@ def _read_into(fd: int, view: memoryview, path: str) -> int:
     except OSError as exc:
         raise _source_error(exc, path) from exc
     return total
+
+
+def _read_at(fd: int, path: str, offset: int, count: int) -> bytes:
+    """Bytes of the file from an offset on, fewer only at its end."""
+    found = bytearray()
+    try:
+        while len(found) < count:
+            piece = os.pread(fd, count - len(found), offset + len(found))
+            if not piece:
+                break
+            found += piece
+    except OSError as exc:
+        raise _source_error(exc, path) from exc
+    return bytes(found)
 
 
 def _unchanged(fd: int, before: os.stat_result, path: str, *, total: int) -> os.stat_result:

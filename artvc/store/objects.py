@@ -14,6 +14,7 @@ from typing import Final
 
 from artvc.errors import Damaged, NotFound
 from artvc.model.ids import Id, Kind
+from artvc.store.codecs import FetchBase
 from artvc.store.fsio import Buffer, Disk
 from artvc.store.index import PackIndex
 from artvc.store.packs import (
@@ -23,6 +24,7 @@ from artvc.store.packs import (
     check_object,
     check_record,
     decode_record,
+    record_base,
 )
 
 _OPEN_PACKS: Final = 64
@@ -45,14 +47,14 @@ def _run_end(places: Sequence[Place | None], start: int) -> int:
     return end
 
 
-def _only_chunk(record: Buffer, wanted: Id) -> Buffer | None:
+def _only_chunk(record: Buffer, wanted: Id, fetch_base: FetchBase) -> Buffer | None:
     """The bytes of a record that holds just this chunk; None if anything about it is not as it should be."""
     try:
-        members, data = decode_record(record)
+        members, data = decode_record(record, fetch_base)
         if len(members) != 1 or members[0].kind != Kind.CHUNK:
             return None
         check_object(Kind.CHUNK, wanted, data)
-    except Damaged:
+    except (Damaged, NotFound, FileNotFoundError):
         return None
     return data
 
@@ -133,7 +135,7 @@ class Objects:
             if len(piece) != place.size:
                 raise Damaged("its record is too short")
             check_object(kind, wanted, piece)
-        except Damaged as exc:
+        except (Damaged, NotFound) as exc:
             path = os.path.join(self.packs, place.pack + PACK_SUFFIX)
             raise Damaged(
                 f"{kind.word} {wanted.hex()[:12]} is damaged in pack {path} at byte {place.offset}: {exc}",
@@ -148,13 +150,58 @@ class Objects:
             if key in self._blocks:
                 self._blocks.move_to_end(key)
                 return self._blocks[key]
-        members, data = decode_record(self._record(place))
+        members, data = decode_record(self._record(place), self.base)
         if len(members) > 1 and len(data) <= _CACHED_BLOCK_BYTES:
             with self._lock:
                 self._blocks[key] = data
                 while len(self._blocks) > _CACHED_BLOCKS:
                     self._blocks.popitem(last=False)
         return data
+
+    def base(self, wanted: bytes) -> Buffer:
+        """The bytes of a chunk that deltas name as their base; not hashed, for what is made with it will be.
+
+        Raises:
+            NotFound: no pack has it other than as a delta itself, which no base may be.
+            Damaged: no copy of it can be decoded.
+        """
+        trouble: Damaged | None = None
+        for place in self.index.find_all(wanted):
+            try:
+                record = self._record(place)
+                if place.kind == Kind.CHUNK and record_base(record) is None:
+                    members, data = decode_record(record)
+                    if len(members) > 1:
+                        return memoryview(data)[place.inside : place.inside + place.size]
+                    return data
+            except FileNotFoundError:
+                continue
+            except Damaged as exc:
+                trouble = trouble or exc
+        if trouble is not None:
+            raise Damaged(f"the base {wanted.hex()[:12]} of a delta is damaged: {trouble}")
+        raise NotFound(f"the base {wanted.hex()[:12]} of a delta is not in this repository")
+
+    def as_base(self, wanted: Id) -> tuple[bytes, Buffer] | None:
+        """What a new version of a chunk can be stored as a difference to.
+
+        Args:
+            wanted: the chunk's id.
+
+        Returns:
+            id and bytes of the chunk or, if it is stored as a delta itself, of its base; None where there is none that
+            is sound.  The bytes were hashed: a delta to wrong bytes would be worth nothing.
+        """
+        place = self.find(wanted)
+        if place is None:
+            return None
+        try:
+            root = record_base(self._record(place)) or wanted
+            data = self.base(root)
+            check_object(Kind.CHUNK, root, data)
+        except (Damaged, NotFound, FileNotFoundError):
+            return None
+        return root, data
 
     def _record(self, place: Place) -> bytes:
         with self._pack(place.pack) as pack:
@@ -224,17 +271,29 @@ class Objects:
             data = None
             if raw and first is not None and place is not None:
                 start = place.offset - first.offset
-                data = _only_chunk(raw[start : start + place.length], one)
+                data = _only_chunk(raw[start : start + place.length], one, self.base)
             # Whatever went wrong with the short way: the long one looks for other copies and says what is broken.
             yield self.get(Kind.CHUNK, one) if data is None else data
 
     def sound(self, wanted: bytes) -> bool:
-        """Whether a record that holds an object has its checksum (it is not decoded)."""
+        """Whether a record that holds an object has its checksum, and that of its base (they are not decoded)."""
         self.find(wanted)
         for place in self.index.find_all(wanted):
             with contextlib.suppress(Damaged, FileNotFoundError):
-                check_record(self._record(place))
-                return True
+                record = self._record(place)
+                check_record(record)
+                base = record_base(record)
+                if base is None or self._sound_base(base):
+                    return True
+        return False
+
+    def _sound_base(self, wanted: bytes) -> bool:
+        for place in self.index.find_all(wanted):
+            with contextlib.suppress(Damaged, FileNotFoundError):
+                record = self._record(place)
+                check_record(record)
+                if record_base(record) is None:
+                    return True
         return False
 
     def close(self) -> None:
@@ -258,7 +317,7 @@ class Objects:
             except FileNotFoundError:
                 continue
             try:
-                for trouble in pack.verify():
+                for trouble in pack.verify(self.base):
                     yield name, trouble
             finally:
                 pack.close()

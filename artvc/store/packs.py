@@ -1,9 +1,11 @@
 """Pack files: many objects in one immutable file that ends with its own index.
 
-Layout (``docs/format-packs.md`` has the byte table): header, records, index, trailer.  A record holds one *block*:
-one object, or several small ones compressed together.  Its header names codec and lengths, then come kind, size
-and id of each member, then the stored bytes; an xxh3 covers it all, so a scan finds damage without decompressing
-and can rebuild the index from the records alone.  The index is sorted by id.  The trailer holds the pack's id,
+Layout (``docs/format-packs.md`` has the byte table): header, records, index, bases, trailer.  A record holds one
+*block*: one object, or several small ones compressed together.  Its header names codec and lengths, then come kind,
+size and id of each member, then the stored bytes; an xxh3 covers it all, so a scan finds damage without decompressing
+and can rebuild the index from the records alone.  The index is sorted by id.  The bases name, of each object that is
+stored as a difference to another, that other one, so that what must be kept or sent is known without reading the
+records.  The trailer holds the pack's id,
 which is also the file's name: BLAKE3 of everything before it but the stored bytes, for which the checksums in the
 records' headers and the objects' own ids stand (``docs/decisions/0008-pack-ids.md``).
 
@@ -19,7 +21,7 @@ from typing import Final, NamedTuple
 from blake3 import blake3
 from xxhash import xxh3_64, xxh3_64_intdigest
 
-from artvc.errors import Damaged
+from artvc.errors import Damaged, NotFound
 from artvc.model.ids import ID_SIZE, PACK_CONTEXT, Kind, raw_id
 from artvc.store import codecs
 from artvc.store.fsio import Buffer, Disk
@@ -36,7 +38,8 @@ _HEADER = struct.Struct("<8sBB6x")  # magic, format, content
 _RECORD = struct.Struct("<4sBxHIIQ")  # magic, codec, members, plain bytes, stored bytes, xxh3
 _MEMBER = struct.Struct("<BI32s")  # kind, size, id
 _ENTRY = struct.Struct("<32sBIIII")  # id, kind, record offset, record bytes, offset inside, size
-_TRAILER = struct.Struct("<8sQIIQ32s")  # magic, index offset, entries, format, xxh3 of index, pack id
+_BASE = struct.Struct("<I32s")  # number of the index entry, id of its base
+_TRAILER = struct.Struct("<8sQIIQ32s")  # magic, index offset, entries, format, xxh3 of index and bases, pack id
 _MAGIC: Final = b"ARTVCPAK"
 _RECORD_MAGIC: Final = b"ARec"
 _TRAILER_MAGIC: Final = b"ARTVCIDX"
@@ -59,9 +62,10 @@ class Block(NamedTuple):
     """An encoded record, ready to be appended to a pack."""
 
     head: bytes
-    payload: Buffer
+    payload: tuple[Buffer, ...]  # in pieces
     members: tuple[Member, ...]
     size: int  # bytes of the whole record
+    base: bytes | None = None  # the object whose difference to this one is stored
 
 
 class Place(NamedTuple):
@@ -75,20 +79,34 @@ class Place(NamedTuple):
     size: int  # of the object
 
 
-def encode_block(members: Sequence[Member], data: Buffer, *, try_zstd: bool = True) -> Block:
-    """A record for objects whose bytes stand end to end in ``data``."""
-    codec, payload = codecs.encode(data, try_zstd=try_zstd)
+def encode_block(
+    members: Sequence[Member],
+    data: Buffer,
+    *,
+    way: codecs.Way = codecs.ZSTD,
+    base: tuple[bytes, Buffer] | None = None,
+) -> Block:
+    """A record for objects whose bytes stand end to end in ``data``.
+
+    Args:
+        members: the objects; only one where there is a base.
+        data: their bytes.
+        way: how to encode them.
+        base: id and bytes of an earlier version of ``data``.
+    """
+    stored = codecs.encode(data, way, base if len(members) == 1 else None)
     table = b"".join(_MEMBER.pack(kind, size, raw) for kind, raw, size in members)
-    head = _record_head(codec, len(members), len(data), table, payload)
-    return Block(head, payload, tuple(members), len(head) + len(payload))
+    head = _record_head(stored, len(members), len(data), table)
+    return Block(head, stored.pieces, tuple(members), len(head) + stored.size, stored.base)
 
 
-def _record_head(codec: int, members: int, size: int, table: bytes, payload: Buffer) -> bytes:
-    bare = _RECORD.pack(_RECORD_MAGIC, codec, members, size, len(payload), 0)
+def _record_head(stored: codecs.Encoded, members: int, size: int, table: bytes) -> bytes:
+    bare = _RECORD.pack(_RECORD_MAGIC, stored.codec, members, size, stored.size, 0)
     checksum = xxh3_64(bare)
     checksum.update(table)
-    checksum.update(payload)
-    return _RECORD.pack(_RECORD_MAGIC, codec, members, size, len(payload), checksum.intdigest()) + table
+    for piece in stored.pieces:
+        checksum.update(piece)
+    return _RECORD.pack(_RECORD_MAGIC, stored.codec, members, size, stored.size, checksum.intdigest()) + table
 
 
 class PackWriter:
@@ -104,6 +122,7 @@ class PackWriter:
         self._disk = disk
         self._tmp = tmp
         self._entries: list[tuple[bytes, int, int, int, int, int]] = []
+        self._bases: list[tuple[int, bytes]] = []
         self._queue: list[Buffer] = []
         self._hashed = blake3(derive_key_context=PACK_CONTEXT)
         self.path, self._fd = disk.open_temporary(tmp)
@@ -120,6 +139,7 @@ class PackWriter:
     def fits(self, block: Block) -> bool:
         """Whether the pack stays within PACK_BYTES with this block (an empty pack takes any block)."""
         index = (len(self._entries) + len(block.members)) * ENTRY_BYTES + TRAILER_BYTES
+        index += (len(self._bases) + 1) * _BASE.size
         return not self._entries or self._at + block.size + index <= PACK_BYTES
 
     def append(self, block: Block) -> None:
@@ -128,7 +148,9 @@ class PackWriter:
         for kind, raw, size in block.members:
             self._entries.append((raw, kind, self._at, block.size, inside, size))
             inside += size
-        self._queue += (block.head, block.payload)
+        if block.base is not None:
+            self._bases.append((self._at, block.base))
+        self._queue += (block.head, *block.payload)
         self._hashed.update(block.head)
         self._at += block.size
 
@@ -159,8 +181,7 @@ class PackWriter:
 
     def _seal(self, packs: str) -> str:
         self.flush()
-        self._entries.sort()
-        index = b"".join(_ENTRY.pack(*entry) for entry in self._entries)
+        index = _index_bytes(self._entries, self._bases)
         self._disk.write(self._fd, [index])
         bare = _TRAILER.pack(
             _TRAILER_MAGIC, self._at, len(self._entries), FORMAT, xxh3_64_intdigest(index), bytes(ID_SIZE)
@@ -193,6 +214,19 @@ class PackWriter:
     def _close(self) -> None:
         self._closed = True
         self._disk.close(self._fd)
+
+
+def _index_bytes(entries: list[tuple[bytes, int, int, int, int, int]], bases: list[tuple[int, bytes]]) -> bytes:
+    """Index and bases as a pack ends with them; sorts the entries.
+
+    Args:
+        entries: fields of _ENTRY.
+        bases: offset of the record of one object, and the id of its base.
+    """
+    entries.sort()
+    named = dict(bases)
+    table = [(number, named[entry[2]]) for number, entry in enumerate(entries) if entry[2] in named]
+    return b"".join([*(_ENTRY.pack(*one) for one in entries), *(_BASE.pack(*one) for one in table)])
 
 
 def _walk(disk: Disk, fd: int, end: int) -> Iterator[tuple[int, memoryview]]:
@@ -263,8 +297,21 @@ def check_record(record: Buffer) -> None:
         raise Damaged("record does not have its checksum")
 
 
-def decode_record(record: Buffer) -> tuple[tuple[Member, ...], Buffer]:
-    """The members of a record and its plain bytes, hashes not yet checked.  Raises Damaged."""
+def _no_base(base: bytes) -> Buffer:
+    raise Damaged(f"the base {base.hex()[:12]} of a delta is not at hand")
+
+
+def decode_record(record: Buffer, fetch_base: codecs.FetchBase = _no_base) -> tuple[tuple[Member, ...], Buffer]:
+    """The members of a record and its plain bytes, hashes not yet checked.
+
+    Args:
+        record: all of it.
+        fetch_base: gives the bytes of a base.
+
+    Raises:
+        Damaged: the record is not sound, or its base is not.
+        NotFound: by ``fetch_base``.
+    """
     if record_length(record) != len(record):
         raise Damaged("record is not of the length that it says")
     _, codec, count, size, _, _ = _RECORD.unpack_from(record)
@@ -277,7 +324,16 @@ def decode_record(record: Buffer) -> tuple[tuple[Member, ...], Buffer]:
         members.append(Member(_KINDS[kind], raw, length))
     if sum(member.size for member in members) != size:
         raise Damaged("record's members don't add up to it")
-    return tuple(members), codecs.decode(codec, view[start:], size)
+    base = codecs.base_of(codec, view[start:])
+    if base is not None and len(members) != 1:
+        raise Damaged("delta of several objects")
+    return tuple(members), codecs.decode(codec, view[start:], size, None if base is None else fetch_base(base))
+
+
+def record_base(record: Buffer) -> bytes | None:
+    """The base that a record needs, or None.  Raises Damaged."""
+    _, codec, count, _, _, _ = _RECORD.unpack_from(record)
+    return codecs.base_of(codec, memoryview(record)[_RECORD.size + count * _MEMBER.size :])
 
 
 _KINDS: Final = {int(kind): kind for kind in Kind}
@@ -323,6 +379,19 @@ class Pack:
         Raises:
             Damaged: header, trailer or index are not what was written.
         """
+        table, count = self._table()
+        return table[: count * ENTRY_BYTES]
+
+    def bases(self) -> Iterator[tuple[bytes, bytes]]:
+        """The ids of the objects that are stored as deltas, each with its base's.  Raises Damaged as :meth:`index`."""
+        table, count = self._table()
+        for number, base in _BASE.iter_unpack(table[count * ENTRY_BYTES :]):
+            if number >= count:
+                raise self._damaged("names the base of an object that it has not", 0)
+            yield table[number * ENTRY_BYTES : number * ENTRY_BYTES + ID_SIZE], base
+
+    def _table(self) -> tuple[bytes, int]:
+        """Index and bases as stored, and the number of entries."""
         size = self.size()
         trailer = self._disk.read_at(self._fd, TRAILER_BYTES, max(0, size - TRAILER_BYTES))
         if size < HEADER_BYTES + TRAILER_BYTES or len(trailer) != TRAILER_BYTES:
@@ -330,12 +399,13 @@ class Pack:
         magic, start, count, version, checksum, pack_id = _TRAILER.unpack(trailer)
         if magic != _TRAILER_MAGIC or version != FORMAT or pack_id.hex() != self.name:
             raise self._damaged("has a damaged trailer", size - TRAILER_BYTES)
-        if not HEADER_BYTES <= start <= size or start + count * ENTRY_BYTES != size - TRAILER_BYTES:
+        rest = size - TRAILER_BYTES - start - count * ENTRY_BYTES
+        if not HEADER_BYTES <= start <= size or not 0 <= rest <= count * _BASE.size or rest % _BASE.size:
             raise self._damaged("has a trailer that contradicts its length", size - TRAILER_BYTES)
-        index = self._disk.read_at(self._fd, count * ENTRY_BYTES, start)
-        if xxh3_64_intdigest(index) != checksum:
+        table = self._disk.read_at(self._fd, count * ENTRY_BYTES + rest, start)
+        if xxh3_64_intdigest(table) != checksum:
             raise self._damaged("has a damaged index", start)
-        return index
+        return table, count
 
     def ids(self) -> Iterator[bytes]:
         """The ids of its objects, rising.  Raises Damaged as :meth:`index`."""
@@ -365,14 +435,17 @@ class Pack:
         if self._disk.read_into(self._fd, buffer, offset) != len(buffer):
             raise self._damaged("ends inside a record", offset)
 
-    def verify(self) -> Iterator[Damaged]:
+    def verify(self, fetch_base: codecs.FetchBase = _no_base) -> Iterator[Damaged]:
         """Check every byte: pack id, checksums, decoding, hashes, and that the index says the same.
+
+        Args:
+            fetch_base: gives the bytes of a base, which may lie in another pack.
 
         Yields:
             one Damaged for each thing found wrong.
         """
         try:
-            index = self.index()
+            index, _ = self._table()
             self.content()
         except Damaged as exc:
             yield exc
@@ -380,20 +453,24 @@ class Pack:
         stop = self.size() - TRAILER_BYTES - len(index)
         hashed = blake3(self._disk.read_at(self._fd, HEADER_BYTES, 0), derive_key_context=PACK_CONTEXT)
         found: list[tuple[bytes, int, int, int, int, int]] = []
+        bases: list[tuple[int, bytes]] = []
         at = HEADER_BYTES
         try:
             for start, record in _walk(self._disk, self._fd, stop):
                 at = start
                 hashed.update(_head(record))
-                found += _check_members(record, at)
+                base = record_base(record)
+                if base is not None:
+                    bases.append((at, base))
+                found += _check_members(record, at, fetch_base)
                 at += len(record)
-        except Damaged as exc:
+        except (Damaged, NotFound) as exc:
             yield self._damaged(f"has a damaged record: {exc}", at)
             return
         hashed.update(self._disk.read_at(self._fd, len(index) + TRAILER_BYTES - ID_SIZE, stop))
         if hashed.hexdigest() != self.name:
             yield self._damaged("does not hash to its name", 0)
-        if b"".join(_ENTRY.pack(*entry) for entry in sorted(found)) != index:
+        if _index_bytes(found, bases) != index:
             yield self._damaged("has an index that contradicts its records", stop)
 
     def _damaged(self, what: str, offset: int) -> Damaged:
@@ -403,9 +480,11 @@ class Pack:
         )
 
 
-def _check_members(record: Buffer, at: int) -> Iterator[tuple[bytes, int, int, int, int, int]]:
+def _check_members(
+    record: Buffer, at: int, fetch_base: codecs.FetchBase
+) -> Iterator[tuple[bytes, int, int, int, int, int]]:
     """Hash all objects of a record; yields their index entries."""
-    members, data = decode_record(record)
+    members, data = decode_record(record, fetch_base)
     inside = 0
     for kind, wanted, size in members:
         check_object(kind, wanted, memoryview(data)[inside : inside + size])

@@ -40,6 +40,7 @@ READING_SHUTIL = {"shutil.which", "shutil.get_terminal_size", "shutil.disk_usage
 FORBIDDEN_MODULES = {
     "cloudpickle", "dill", "marshal", "pickle", "pty", "shelve", "tarfile", "zipfile", "_pickle",
 }  # fmt: skip
+LISTS_ARCHIVES = {"store/containers.py"}  # zipfile, of which only the directory is read and nothing is extracted
 FORBIDDEN_CALLS = {"__import__", "compile", "eval", "exec", "os.popen", "os.system"}
 YAML_CALLS = {"yaml.safe_load"}  # the others make any object that the file names
 SILENT = [
@@ -125,7 +126,8 @@ def test_the_lint_lets_reading_pass(line):
 def test_nobody_unpickles_unpacks_or_evaluates(path):
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
-            assert not {alias.name.split(".")[0] for alias in node.names} & FORBIDDEN_MODULES
+            allowed = {"zipfile"} if module_name(path) in LISTS_ARCHIVES else set()
+            assert not {alias.name.split(".")[0] for alias in node.names} & FORBIDDEN_MODULES - allowed
             assert all(alias.asname is None for alias in node.names if alias.name in {"os", "shutil"})
         elif isinstance(node, ast.ImportFrom):
             assert (node.module or "").split(".")[0] not in FORBIDDEN_MODULES

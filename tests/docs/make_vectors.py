@@ -4,6 +4,7 @@ Run it after a deliberate change of a format that was not released.  The vectors
 """
 
 import re
+import struct
 import sys
 import tempfile
 import textwrap
@@ -25,6 +26,7 @@ from artvc.model.objects import (
     reference_entry,
     symlink_entry,
 )
+from artvc.store.codecs import Codec, Way
 from artvc.store.fsio import Disk
 from artvc.store.packs import DATA, Member, PackWriter, encode_block
 from artvc.store.refs import RefEdit, RefState, _encode_transaction
@@ -35,12 +37,16 @@ TIME = "2026-11-23T03:00:00.000000Z"
 
 
 def pack() -> bytes:
-    pieces = [b"hello", b"", b"a" * 1000]
+    ones = struct.pack("<64I", *[0x3F800000] * 64) + b"!"
+    twos = struct.pack("<64I", *[0x3F800000, 0x3F800001] * 32) + b"?"
+    pieces = [b"hello", b"", b"a" * 1000, ones, twos]
     members = [Member(Kind.CHUNK, id_of(Kind.CHUNK, piece), len(piece)) for piece in pieces]
     with tempfile.TemporaryDirectory() as directory:
         writer = PackWriter(Disk(sync=False), directory, DATA)
         writer.append(encode_block(members[:2], b"".join(pieces[:2])))
-        writer.append(encode_block(members[2:], pieces[2]))
+        writer.append(encode_block(members[2:3], pieces[2]))
+        writer.append(encode_block(members[3:4], ones, way=Way(Codec.PLANES, 4, 0b1111)))
+        writer.append(encode_block(members[4:], twos, way=Way(Codec.DELTA, 4, 0b1111), base=(members[3].id, ones)))
         return Path(writer.seal(directory).path).read_bytes()
 
 

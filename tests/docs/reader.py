@@ -81,23 +81,68 @@ def pack(data: bytes) -> tuple[str, dict[str, bytes]]:
     assert at == start
     said.append(data[start:-32])
     assert blake3.blake3(b"".join(said), derive_key_context="artvc v1 pack").digest() == name
-    index = data[start:-64]
-    assert len(index) == 49 * count
-    assert xxhash.xxh3_64_intdigest(index) == check
-    found = {}
+    index, bases = data[start : start + 49 * count], data[start + 49 * count : -64]
+    assert xxhash.xxh3_64_intdigest(index + bases) == check
+    found, waiting = {}, {}
     for i in range(count):
         raw, kind, offset, length, inside, size = struct.unpack_from("<32sBIIII", index, 49 * i)
-        found[raw.hex()] = record(data[offset : offset + length])[inside : inside + size]
+        plain, base = record(data[offset : offset + length])
+        if base is not None:
+            waiting[i] = base
+            continue
+        found[raw.hex()] = plain[inside : inside + size]
+    for i, base in waiting.items():
+        raw, kind, offset, length, inside, size = struct.unpack_from("<32sBIIII", index, 49 * i)
+        found[raw.hex()], _ = record(data[offset : offset + length], found[base.hex()])
+    assert [(i, base.hex()) for i, base in waiting.items()] == [
+        (i, base.hex()) for i, base in struct.iter_unpack("<I32s", bases)
+    ]
+    for i in range(count):
+        raw, kind, *_ = struct.unpack_from("<32sBIIII", index, 49 * i)
         assert object_id(KINDS[kind], found[raw.hex()]) == raw.hex()
     return name.hex(), found
 
 
-def record(data: bytes) -> bytes:
+def record(data: bytes, base: bytes | None = None) -> tuple[bytes, bytes | None]:
+    """The plain bytes, or those of a delta whose base was not given and the base's id."""
     magic, codec, members, size, stored, check = struct.unpack_from("<4sBxHIIQ", data)
     assert magic == b"ARec"
     assert xxhash.xxh3_64_intdigest(data[:16] + bytes(8) + data[24:]) == check
     payload = data[24 + 37 * members :]
     assert len(payload) == stored
-    plain = zstandard.ZstdDecompressor().decompress(payload) if codec == 1 else payload
+    if codec == 3:
+        assert members == 1
+        if base is None:
+            return b"", payload[:32]
+        width, numbers, tail = planes(payload[32:], size)
+        plain = b""
+        for i, z in enumerate(numbers):
+            step = z >> 1 if z % 2 == 0 else -(z >> 1) - 1
+            old = int.from_bytes(base[i * width : (i + 1) * width], "little")
+            plain += ((old + step) % (1 << 8 * width)).to_bytes(width, "little")
+        plain += tail
+    elif codec == 2:
+        width, numbers, tail = planes(payload, size)
+        plain = b"".join(number.to_bytes(width, "little") for number in numbers) + tail
+    else:
+        plain = zstandard.ZstdDecompressor().decompress(payload) if codec == 1 else payload
     assert len(plain) == size
-    return plain
+    return plain, None
+
+
+def planes(payload: bytes, size: int) -> tuple[int, list[int], bytes]:
+    width, mask = payload[0], payload[1]
+    count, at = size // width, 2
+    numbers = [0] * count
+    for k in range(width):
+        if mask >> k & 1:
+            (length,) = struct.unpack_from("<I", payload, at)
+            plane = zstandard.ZstdDecompressor().decompress(payload[at + 4 : at + 4 + length])
+            at += 4 + length
+        else:
+            plane = payload[at : at + count]
+            at += count
+        assert len(plane) == count
+        numbers = [number | byte << 8 * k for number, byte in zip(numbers, plane, strict=True)]
+    assert len(payload) - at == size % width
+    return width, numbers, payload[at:]

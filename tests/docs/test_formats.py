@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+import struct
 from pathlib import Path
 
 import make_vectors
@@ -69,7 +70,8 @@ def test_json_objects_by_the_page():
 def test_pack_by_the_page():
     name, found = reader.pack(vector("PACK")[0])
     assert len(name) == 64
-    assert sorted(found.values()) == [b"", b"a" * 1000, b"hello"]
+    one, next_one = struct.pack("<f", 1), struct.pack("<f", 1.0000001192)
+    assert sorted(found.values()) == sorted([b"", b"a" * 1000, b"hello", one * 64 + b"!", (one + next_one) * 32 + b"?"])
 
 
 def test_transaction_by_the_page():

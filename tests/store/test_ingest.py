@@ -1,13 +1,16 @@
 """Intake: the same content whichever way it comes, and never a mixture."""
 
+import array
+import json
 import os
+import random
 import threading
 
 import pytest
 
-from artvc.errors import Damaged, SourceError
+from artvc.errors import Damaged, NotFound, SourceError
 from artvc.model import chunking, merkle
-from artvc.model.ids import Kind
+from artvc.model.ids import Kind, id_of
 from artvc.model.objects import Content, EntryKind
 from artvc.store import codecs, packs
 from artvc.store import ingest as ingest_module
@@ -226,3 +229,134 @@ def test_threads_end(store):
             ingest.add_bytes(b"x" * 200_000)
             ingest.seal()
     assert threading.active_count() <= before + 1
+
+
+# -- arrays and their earlier versions --------------------------------------------------------------------
+
+
+def weights(seed: int, count: int = 150_000) -> array.array:
+    draw = random.Random(seed)
+    return array.array("f", (draw.gauss(0, 0.02) for _ in range(count)))
+
+
+def nudged(data: array.array, seed: int) -> array.array:
+    draw = random.Random(seed)
+    return array.array("f", (one + draw.gauss(0, 1e-6) for one in data))
+
+
+def save(path, arrays: dict[str, array.array], note: str = "") -> None:
+    header, blob = {"__metadata__": {"note": note}}, b""
+    for name, one in arrays.items():
+        piece = one.tobytes()
+        header[name] = {"dtype": "F32", "shape": [len(one)], "data_offsets": [len(blob), len(blob) + len(piece)]}
+        blob += piece
+    text = json.dumps(header).encode()
+    path.write_bytes(len(text).to_bytes(8, "little") + text + blob)
+
+
+def take(store, path, base: Content | None = None) -> tuple[Content, int]:
+    """The content of a file, and the bytes that storing it took."""
+    with store.ingest() as ingest:
+        (taken,) = ingest.add_files([Source(str(path), path.stat().st_size, None, base)])
+        return taken.content, ingest.seal().stored
+
+
+def test_arrays_are_stored_once_whatever_lies_around_them(store, tmp_path):
+    old = {"a": weights(1), "b": weights(2, 70_001)}
+    save(tmp_path / "old", old)
+    save(tmp_path / "new", {"first": weights(3, 5000), "b": old["b"], "a": old["a"]}, note="a longer header")
+    first, _ = take(store, tmp_path / "old")
+    second, stored = take(store, tmp_path / "new")
+    assert stored < 30_000
+    assert read(store, first) == (tmp_path / "old").read_bytes()
+    assert read(store, second) == (tmp_path / "new").read_bytes() == read(store.reopen(), second)
+
+
+def test_a_version_is_a_delta_to_the_first_one_and_no_chain_grows(store, tmp_path):
+    data = {"a": weights(1), "b": weights(2, 70_001)}
+    save(tmp_path / "0", data)
+    contents = [take(store, tmp_path / "0")[0]]
+    size = (tmp_path / "0").stat().st_size
+    for number in range(1, 4):
+        data = {name: nudged(one, number) for name, one in data.items()}
+        save(tmp_path / str(number), data, note="x" * number)
+        content, stored = take(store, tmp_path / str(number), contents[-1])
+        assert stored < 0.6 * size
+        contents.append(content)
+    for number, content in enumerate(contents):
+        assert read(store, content) == (tmp_path / str(number)).read_bytes()
+    again = store.reopen()
+    assert not list(again.objects.verify_packs())
+    deltas = {}
+    for path in again.packs():
+        pack = packs.Pack.open(again.disk, str(path))
+        deltas |= dict(pack.bases())
+        pack.close()
+    assert len(deltas) == 3 * 5
+    assert not deltas.keys() & set(deltas.values())
+
+
+def test_another_name_of_an_array_of_the_same_size_still_helps(store, tmp_path):
+    data = weights(1)
+    save(tmp_path / "old", {"a": data})
+    save(tmp_path / "new", {"other": nudged(data, 1)})
+    first, _ = take(store, tmp_path / "old")
+    second, stored = take(store, tmp_path / "new", first)
+    assert stored < 0.6 * len(data) * 4
+    assert read(store, second) == (tmp_path / "new").read_bytes()
+
+
+def test_what_is_unlike_its_base_is_stored_whole(store, tmp_path):
+    save(tmp_path / "old", {"a": weights(1)})
+    save(tmp_path / "new", {"a": weights(2)})
+    first, _ = take(store, tmp_path / "old")
+    take(store, tmp_path / "new", first)
+    for path in store.packs():
+        pack = packs.Pack.open(store.disk, str(path))
+        assert not list(pack.bases())
+        pack.close()
+
+
+@pytest.mark.parametrize("harm", ["lost", "flipped"])
+def test_a_damaged_base_is_said_and_stored_anew(store, tmp_path, harm):
+    data = weights(1)
+    save(tmp_path / "old", {"a": data})
+    save(tmp_path / "new", {"a": nudged(data, 1)})
+    first, _ = take(store, tmp_path / "old")
+    [old] = [path for path in store.packs() if path.stat().st_size > 10_000]
+    second, _ = take(store, tmp_path / "new", first)
+    whole = old.read_bytes()
+    if harm == "lost":
+        old.unlink()
+    else:
+        old.write_bytes(whole[:200_000] + bytes([whole[200_000] ^ 1]) + whole[200_001:])
+    again = store.reopen()
+    with pytest.raises((Damaged, NotFound), match="base|not in this repository"):
+        read(again, second)
+    assert list(again.objects.verify_packs())
+    with again.ingest(paranoid=True) as ingest:
+        ingest.add_file(str(tmp_path / "old"))
+        ingest.add_file(str(tmp_path / "new"))
+        ingest.seal()
+    assert read(again, first) == (tmp_path / "old").read_bytes()
+    assert read(again, second) == (tmp_path / "new").read_bytes()
+
+
+def test_a_damaged_base_is_no_base_for_others(store, tmp_path):
+    data = weights(1)
+    save(tmp_path / "old", {"a": data})
+    first, _ = take(store, tmp_path / "old")
+    [old] = [path for path in store.packs() if path.stat().st_size > 10_000]
+    whole = old.read_bytes()
+    old.write_bytes(whole[:200_000] + bytes([whole[200_000] ^ 1]) + whole[200_001:])
+    again = store.reopen()
+    save(tmp_path / "new", {"a": nudged(data, 1)})
+    second, _ = take(again, tmp_path / "new", first)
+    assert read(again, second) == (tmp_path / "new").read_bytes()
+
+
+def test_an_earlier_version_that_is_gone_is_no_trouble(store, tmp_path):
+    save(tmp_path / "new", {"a": weights(1)})
+    missing = Content(EntryKind.BLOB, id_of(Kind.BLOB, b"never stored"), 600_000)
+    content, _ = take(store, tmp_path / "new", missing)
+    assert read(store, content) == (tmp_path / "new").read_bytes()

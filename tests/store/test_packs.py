@@ -7,31 +7,46 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from artvc.errors import Damaged
+from artvc.errors import Damaged, NotFound
 from artvc.model.ids import Kind, raw_id
 from artvc.store import packs
+from artvc.store.codecs import PLAIN, ZSTD, Codec, FetchBase, Way
 from artvc.store.fsio import Disk
 from artvc.store.packs import DATA, Member, Pack, PackWriter, encode_block, index_places
 
 
-def write_pack(directory: Path, blocks: list[list[bytes]], *, try_zstd: bool = True) -> Path:
+def write_pack(
+    directory: Path, blocks: list[list[bytes]], *, way: Way = ZSTD, deltas: list[tuple[bytes, bytes]] | None = None
+) -> Path:
     disk = Disk(sync=False)
     writer = PackWriter(disk, str(directory), DATA)
     for pieces in blocks:
         members = [Member(Kind.CHUNK, raw_id(Kind.CHUNK, piece), len(piece)) for piece in pieces]
-        writer.append(encode_block(members, b"".join(pieces), try_zstd=try_zstd))
+        writer.append(encode_block(members, b"".join(pieces), way=way))
+    for base, data in deltas or []:
+        members = [Member(Kind.CHUNK, raw_id(Kind.CHUNK, data), len(data))]
+        writer.append(encode_block(members, data, way=Way(Codec.DELTA, 4, 15), base=(raw_id(Kind.CHUNK, base), base)))
     pack = writer.seal(str(directory))
     pack.close()
     return Path(pack.path)
 
 
-def contents(path: Path) -> dict[bytes, bytes]:
+def fetch_from(bases: dict[bytes, bytes] | None) -> FetchBase:
+    def fetch(base: bytes) -> bytes:
+        if base not in (bases or {}):
+            raise NotFound("no such base")
+        return bases[base]
+
+    return fetch
+
+
+def contents(path: Path, bases: dict[bytes, bytes] | None = None) -> dict[bytes, bytes]:
     """All objects of a pack, read as a reader does; Damaged where anything is wrong."""
     pack = Pack.open(Disk(sync=False), str(path))
     try:
         found = {}
         for raw, place in index_places(pack.name, pack.index()):
-            _, data = packs.decode_record(pack.record(place.offset, place.length))
+            _, data = packs.decode_record(pack.record(place.offset, place.length), fetch_from(bases))
             piece = bytes(memoryview(data)[place.inside : place.inside + place.size])
             packs.check_object(Kind.CHUNK, raw, piece)
             found[raw] = piece
@@ -40,54 +55,69 @@ def contents(path: Path) -> dict[bytes, bytes]:
         pack.close()
 
 
-def problems(path: Path) -> list[Damaged]:
+def problems(path: Path, bases: dict[bytes, bytes] | None = None) -> list[Damaged]:
     pack = Pack.open(Disk(sync=False), str(path))
     try:
-        return list(pack.verify())
+        return list(pack.verify(fetch_from(bases)))
     finally:
         pack.close()
 
 
+BASES = {raw_id(Kind.CHUNK, one): one for one in (bytes(800), b"abcd" * 90)}
+DELTAS = [(one, one[:-4] + b"\0\0\0\1") for one in BASES.values()]
 BLOCKS = [[b"one" * 40, b"two", b""], [bytes(300)], [bytes(range(256))]]
 
 
-@given(st.lists(st.lists(st.binary(max_size=80), min_size=1, max_size=5), min_size=1, max_size=6), st.booleans())
+@given(
+    st.lists(st.lists(st.binary(max_size=80), min_size=1, max_size=5), min_size=1, max_size=6),
+    st.sampled_from([ZSTD, PLAIN]),
+)
 @settings(max_examples=40, deadline=None)
-def test_round_trip(tmp_path_factory, blocks, try_zstd):
-    path = write_pack(tmp_path_factory.mktemp("pack"), blocks, try_zstd=try_zstd)
+def test_round_trip(tmp_path_factory, blocks, way):
+    path = write_pack(tmp_path_factory.mktemp("pack"), blocks, way=way)
     assert contents(path) == {raw_id(Kind.CHUNK, piece): piece for pieces in blocks for piece in pieces}
     assert not problems(path)
 
 
+def test_deltas_name_their_bases(tmp_path):
+    path = write_pack(tmp_path, BLOCKS, deltas=DELTAS)
+    assert {new for _, new in DELTAS} < set(contents(path, BASES).values())
+    assert not problems(path, BASES)
+    pack = Pack.open(Disk(sync=False), str(path))
+    found = dict(pack.bases())
+    pack.close()
+    assert found == {raw_id(Kind.CHUNK, new): raw_id(Kind.CHUNK, old) for old, new in DELTAS}
+
+
 def test_every_flipped_bit_is_found(tmp_path):
-    path = write_pack(tmp_path, BLOCKS)
-    good, wanted = path.read_bytes(), contents(path)
+    path = write_pack(tmp_path, BLOCKS, deltas=DELTAS)
+    good, wanted = path.read_bytes(), contents(path, BASES)
     for at in range(len(good)):
         broken = bytearray(good)
         broken[at] ^= 1 << at % 8
         path.write_bytes(broken)
-        assert problems(path), f"byte {at}"
+        assert problems(path, BASES), f"byte {at}"
         try:
-            assert contents(path) == wanted, f"byte {at}: wrong bytes"
-        except Damaged:
+            assert contents(path, BASES) == wanted, f"byte {at}: wrong bytes"
+        except (Damaged, NotFound):
             pass
 
 
 def test_every_truncation_is_found(tmp_path):
-    path = write_pack(tmp_path, BLOCKS)
+    path = write_pack(tmp_path, BLOCKS, deltas=DELTAS)
     good = path.read_bytes()
     for size in range(0, len(good), 3):
         path.write_bytes(good[:size])
-        assert problems(path)
-        with pytest.raises(Damaged):
-            contents(path)
+        assert problems(path, BASES)
+        with pytest.raises((Damaged, NotFound)):
+            contents(path, BASES)
     path.write_bytes(good + b"x")
-    assert problems(path)
+    assert problems(path, BASES)
 
 
 def test_records_larger_than_a_read(tmp_path, monkeypatch):
     monkeypatch.setattr(packs, "_READ", 100)
-    path = write_pack(tmp_path, [[bytes(range(256)) * 5], [b"s"], [b"t" * 99], [b"u" * 60, b"v" * 90]], try_zstd=False)
+    path = write_pack(tmp_path, [[bytes(range(256)) * 5], [b"s"], [b"t" * 99], [b"u" * 60, b"v" * 90]], way=PLAIN)
     assert not problems(path)
     assert len(contents(path)) == 5
 
@@ -103,7 +133,7 @@ def test_a_pack_that_reads_back_otherwise_is_no_pack(tmp_path, place):
             return got
 
     writer = PackWriter(Lying(sync=False), str(tmp_path), DATA)
-    writer.append(encode_block([Member(Kind.CHUNK, raw_id(Kind.CHUNK, b"x" * 500), 500)], b"x" * 500, try_zstd=False))
+    writer.append(encode_block([Member(Kind.CHUNK, raw_id(Kind.CHUNK, b"x" * 500), 500)], b"x" * 500, way=PLAIN))
     with pytest.raises(Damaged):
         writer.seal(str(tmp_path))
     assert list(tmp_path.iterdir()) == []
@@ -124,7 +154,7 @@ def test_a_failed_rename_leaves_nothing(tmp_path):
 def test_aliasing_is_noticed(tmp_path):
     """A buffer changed between hashing and writing: the checksum was made from other bytes."""
     data = bytearray(b"x" * 1000)
-    block = encode_block([Member(Kind.CHUNK, raw_id(Kind.CHUNK, data), 1000)], data, try_zstd=False)
+    block = encode_block([Member(Kind.CHUNK, raw_id(Kind.CHUNK, data), 1000)], data, way=PLAIN)
     data[500] = 0
     writer = PackWriter(Disk(sync=False), str(tmp_path), DATA)
     writer.append(block)
