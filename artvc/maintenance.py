@@ -70,6 +70,7 @@ def fsck(repo: Repository, *, full: bool = True, advance: Callable[[int], None] 
         repo.objects.refresh()
         for trouble in repo.objects.index.bad.values():
             report.problems.append(Problem(message=trouble.message))
+        bad |= repo.objects.packs_without_bases()
     report.packs = len(repo.objects.index.packs) + len(repo.objects.index.bad)
     if advance:
         for name in repo.objects.index.packs:
@@ -102,7 +103,7 @@ def _check_log(repo: Repository, report: FsckReport) -> None:
 
 
 class _Walker:
-    """Visits everything that names reach, each object once; bad packs count as absent."""
+    """Visits everything that names reach, each object once; what lies in bad packs is read."""
 
     def __init__(self, repo: Repository, report: FsckReport, bad: set[str]) -> None:
         self._repo = repo

@@ -321,3 +321,12 @@ class Objects:
                     yield name, trouble
             finally:
                 pack.close()
+
+    def packs_without_bases(self) -> set[str]:
+        """The packs with a delta whose base no pack has; found by their indexes alone."""
+        found = set()
+        for name in sorted(self.index.packs):
+            with contextlib.suppress(FileNotFoundError, Damaged), self._pack(name) as pack:
+                if any(self.find(base) is None for _, base in pack.bases()):
+                    found.add(name)
+        return found

@@ -16,13 +16,15 @@ from artvc.recording import CommitRequest
 from artvc.repo import Repository
 from artvc.store import index, refs
 from artvc.store.fsio import Disk
-from tests.faults.world import PROJECT, SETTINGS, Files, fill, noise, now
+from tests.faults.world import PROJECT, SETTINGS, Files, fill, noise, now, weights
 
 CONTENTS: list[Files] = [
     {"one": b"1" * 500, "sub/two": noise("two", 900), "empty": b""},
     {"one": b"2" * 500, "sub/two": noise("two", 900), "large": noise("large", 80_000)},
     {"three": b"3"},
     {"three": b"4"},
+    {"model.safetensors": weights(1)},
+    {"model.safetensors": weights(1, moved=1e-6)},
 ]
 SKIPPED = ("cache/stat", "checkouts")  # read by commit and status only; a file that is not whole is passed over
 
@@ -64,7 +66,7 @@ def look(root: Path) -> tuple[bool, str]:
             try:
                 versions = repo.versions(PROJECT, "data")
                 complete = [v.number for v in versions] == list(range(len(CONTENTS)))
-                complete = complete and repo.aliases(PROJECT, "data") == {"best": 0, "latest": 3}
+                complete = complete and repo.aliases(PROJECT, "data") == {"best": 0, "latest": len(CONTENTS) - 1}
                 complete = complete and len(repo.runs()) == len(CONTENTS)
                 for version in versions:
                     complete = read_version(repo, version, said) and complete

@@ -8,7 +8,9 @@ import contextlib
 import hashlib
 import itertools
 import os
+import random
 import shutil
+import struct
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -35,6 +37,14 @@ def now() -> str:
 def noise(seed: str, size: int) -> bytes:
     """Bytes that don't compress, the same for the same seed."""
     return hashlib.shake_128(seed.encode()).digest(size)
+
+
+def weights(seed: int, *, moved: float = 0.0) -> bytes:
+    """A safetensors file with one array of 30,000 float32, which a training step moved a little."""
+    draw = random.Random(seed)
+    array = [draw.gauss(0, 0.02) + draw.gauss(0, moved) for _ in range(30_000)]
+    header = b'{"w":{"dtype":"F32","shape":[30000],"data_offsets":[0,120000]}}'
+    return len(header).to_bytes(8, "little") + header + struct.pack("<30000f", *array)
 
 
 @dataclass
@@ -123,6 +133,8 @@ SOURCES: dict[str, Files] = {
     "b": {"one": b"1" * 100, "two": noise("two", 3000), "sub/three": b"THREE", "large": noise("large", 200_000)},
     "many": {f"d{i // 100}/f{i:04}": noise(str(i), 40) for i in range(1000)},
     "packs": {f"x{i}": noise(f"pack{i}", 150_000) for i in range(3)} | {"small": b"s"},
+    "model": {"model.safetensors": weights(1)},
+    "trained": {"model.safetensors": weights(1, moved=1e-6)},
 }
 
 
@@ -143,6 +155,11 @@ def _one(world: World) -> None:
 def _two(world: World) -> None:
     _one(world)
     world.commit("b")
+
+
+def _model(world: World) -> None:
+    _fresh(world)
+    world.commit("model")
 
 
 def _alias(world: World, disk: Disk) -> None:
@@ -169,6 +186,7 @@ SCENARIOS = (
     Scenario("equal commit", _one, _commit("a"), None),
     Scenario("1,000 files", _fresh, _commit("many"), ("data:v0", "many"), slow=True),
     Scenario("several packs", _one, _commit("packs"), ("data:v1", "packs"), small_packs=True),
+    Scenario("delta", _model, _commit("trained"), ("data:v1", "trained")),
     Scenario("alias", _two, _alias),
     Scenario("checkout", _two, _checkout),
 )
