@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from artvc.sdk.artifact import Artifact
     from artvc.sdk.config import Config
     from artvc.sdk.current import finish, init, log, log_artifact, save, use_artifact
-    from artvc.sdk.media import Image
+    from artvc.sdk.image import Image
     from artvc.sdk.repo import Repo
     from artvc.sdk.run import Run
     from artvc.sdk.summary import Summary
@@ -46,7 +46,7 @@ __all__ = [
 _HOMES: Final = {
     "Artifact": "artvc.sdk.artifact",
     "Error": "artvc.errors",
-    "Image": "artvc.sdk.media",
+    "Image": "artvc.sdk.image",
     "Repo": "artvc.sdk.repo",
     "Run": "artvc.sdk.run",
     "finish": "artvc.sdk.current",

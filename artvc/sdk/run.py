@@ -25,7 +25,7 @@ from artvc.sdk import environment, media, values
 from artvc.sdk.artifact import PathLike
 from artvc.sdk.config import Config
 from artvc.sdk.history import History
-from artvc.sdk.media import Image
+from artvc.sdk.image import Image
 from artvc.sdk.run_artifacts import RunArtifacts
 from artvc.sdk.summary import Summary
 from artvc.sdk.workspace import Workspace

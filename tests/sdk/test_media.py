@@ -9,8 +9,8 @@ import pytest
 
 import artvc
 from artvc.errors import InvalidInput, InvalidType
-from artvc.sdk import media
-from artvc.sdk.media import Pixels, encode_png
+from artvc.sdk import media_value
+from artvc.sdk.pixels import Pixels, encode_png
 
 
 def decode(data):
@@ -230,7 +230,7 @@ def test_images_of_a_dropped_step_are_not_kept(run_files):
 
 
 def test_arguments_without_meaning_are_said(capsys):
-    artvc.Image([[1]], boxes={"a": 1}, grouping=None)
-    assert "boxes" in capsys.readouterr().err
+    artvc.Image([[1]], colour="red", grouping=None)
+    assert "colour" in capsys.readouterr().err
     assert "2x1" in repr(artvc.Image([[1, 2]]))
-    assert media.HASH_DIGITS == 20
+    assert media_value.HASH_DIGITS == 20
