@@ -15,10 +15,12 @@ if TYPE_CHECKING:
     from artvc.sdk.artifact import Artifact
     from artvc.sdk.config import Config
     from artvc.sdk.current import finish, init, log, log_artifact, save, use_artifact
-    from artvc.sdk.image import Image
+    from artvc.sdk.image import Classes, Image
+    from artvc.sdk.media_files import Audio, Histogram, Html, Molecule, Object3D, Plotly, Video
     from artvc.sdk.repo import Repo
     from artvc.sdk.run import Run
     from artvc.sdk.summary import Summary
+    from artvc.sdk.table import Table
 
     config: Config
     run: Run | None
@@ -26,10 +28,19 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Artifact",
+    "Audio",
+    "Classes",
     "Error",
+    "Histogram",
+    "Html",
     "Image",
+    "Molecule",
+    "Object3D",
+    "Plotly",
     "Repo",
     "Run",
+    "Table",
+    "Video",
     "__version__",
     "config",
     "errors",
@@ -45,10 +56,19 @@ __all__ = [
 
 _HOMES: Final = {
     "Artifact": "artvc.sdk.artifact",
+    "Audio": "artvc.sdk.media_files",
+    "Classes": "artvc.sdk.image",
     "Error": "artvc.errors",
+    "Histogram": "artvc.sdk.media_files",
+    "Html": "artvc.sdk.media_files",
     "Image": "artvc.sdk.image",
+    "Molecule": "artvc.sdk.media_files",
+    "Object3D": "artvc.sdk.media_files",
+    "Plotly": "artvc.sdk.media_files",
     "Repo": "artvc.sdk.repo",
     "Run": "artvc.sdk.run",
+    "Table": "artvc.sdk.table",
+    "Video": "artvc.sdk.media_files",
     "finish": "artvc.sdk.current",
     "init": "artvc.sdk.current",
     "log": "artvc.sdk.current",

@@ -6,14 +6,15 @@ it was checked.
 """
 
 import hashlib
+import importlib
 import json
 import os
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Callable
-from typing import IO, ClassVar, Final, Protocol, Self
+from collections.abc import Callable, Mapping
+from typing import IO, Any, ClassVar, Final, Protocol, Self
 
-from artvc.errors import InvalidInput, MalformedObject
+from artvc.errors import InvalidInput, MalformedObject, UsageError
 from artvc.model import names
 from artvc.model.objects import Json, JsonObject
 
@@ -40,14 +41,37 @@ class Media(ABC):
     def to_record(self, files: "Files") -> JsonObject:
         """Put the bytes into ``files``; returns the record."""
 
+    def pack(self, files: "Files") -> bytes:
+        """What an artifact keeps under the value's name; the rest goes into ``files``."""
+        return json.dumps(self.to_record(files), sort_keys=True).encode()
+
     @classmethod
-    @abstractmethod
+    def unpack(cls, entry: "SourceEntry", path: str, stored: "Stored", media: "Mapping[str, type[Media]]") -> Self:
+        """The value that :meth:`pack` kept.
+
+        Args:
+            entry: the file; not believed.
+            path: of it, for messages.
+            stored: where its other files are.
+            media: the classes by ``TYPE``.
+
+        Raises:
+            MalformedObject: it is not what it claims to be.
+        """
+        record = parse(read(entry, RECORD_BYTES, path), path)
+        if record.get("_type") != cls.TYPE:
+            raise MalformedObject(f"{path!r} says that it is {record.get('_type')!r:.80}, not {cls.TYPE!r}")
+        return cls.from_record(record, stored)
+
+    @classmethod
     def from_record(cls, record: JsonObject, stored: "Stored") -> Self:
         """The value that a record describes.
 
         Raises:
-            MalformedObject: the record is not what it should be, or names a file that it must not or that is missing.
+            MalformedObject: the record is not what it should be, or names a file that it must not or that is missing;
+                or values of this kind are not kept as records.
         """
+        raise MalformedObject(f"no {cls.TYPE} can be read from a record")
 
 
 class Files:
@@ -198,3 +222,28 @@ def suffix_of(path: "str | os.PathLike[str]", default: str) -> str:
     """The extension of a file name in lower case and without the dot, cleaned, at most 8 letters."""
     found = os.path.splitext(os.fspath(path))[1].lstrip(".").lower()
     return re.sub(r"[^a-z0-9]", "", found)[:8] or default
+
+
+def listed(value: Any) -> Any:
+    """Arrays and tensors as nested lists; everything else as it is."""
+    if callable(getattr(value, "detach", None)):
+        value = value.detach().cpu()
+    return value.tolist() if hasattr(value, "tolist") else value
+
+
+def needed(module: str, what: str) -> Any:
+    """A module of others that is only there where somebody installed it.
+
+    Args:
+        module: its name.
+        what: needs it, for the message.
+
+    Raises:
+        UsageError: it is not there.
+    """
+    top = module.split(".")[0]
+    package = {"PIL": "pillow", "imageio_ffmpeg": "imageio-ffmpeg"}.get(top, top)
+    try:
+        return importlib.import_module(module)
+    except ImportError as exc:
+        raise UsageError(f"{what} needs {package}, which is not installed", hint=f"pip install {package}") from exc

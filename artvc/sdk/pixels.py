@@ -3,7 +3,6 @@
 Nothing is imported for that but, where it is installed, numpy; the files are written here.  JPEG needs Pillow.
 """
 
-import importlib
 import io
 import struct
 import zlib
@@ -11,7 +10,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from artvc.errors import InvalidInput, InvalidType, UsageError
+from artvc.errors import InvalidInput, InvalidType
+from artvc.sdk.media_value import needed
 
 _PNG: Final = b"\x89PNG\r\n\x1a\n"
 _COLOURS: Final = {1: 0, 2: 4, 3: 2, 4: 6}  # channels -> PNG's colour type
@@ -115,10 +115,7 @@ def open_picture(data: bytes, what: str) -> Any:
         UsageError: Pillow is not installed.
         InvalidInput: it is no image that Pillow can read.
     """
-    try:
-        pictures = importlib.import_module("PIL.Image")
-    except ImportError as exc:
-        raise UsageError(f"{what} needs Pillow, which is not installed", hint="pip install pillow") from exc
+    pictures = needed("PIL.Image", what)
     try:
         return pictures.open(io.BytesIO(data))
     except (OSError, ValueError, SyntaxError, pictures.DecompressionBombError) as exc:
