@@ -12,6 +12,7 @@ from artvc._version import __version__
 if TYPE_CHECKING:
     from artvc import errors
     from artvc.errors import Error
+    from artvc.sdk import plot
     from artvc.sdk.artifact import Artifact
     from artvc.sdk.config import Config
     from artvc.sdk.current import finish, init, log, log_artifact, save, use_artifact
@@ -48,6 +49,7 @@ __all__ = [
     "init",
     "log",
     "log_artifact",
+    "plot",
     "run",
     "save",
     "summary",
@@ -76,6 +78,7 @@ _HOMES: Final = {
     "save": "artvc.sdk.current",
     "use_artifact": "artvc.sdk.current",
 }
+_MODULES: Final = {"errors": "artvc.errors", "plot": "artvc.sdk.plot"}
 # These change while the program runs, so they are looked up anew each time.
 _CURRENT: Final = frozenset({"config", "run", "summary"})
 
@@ -87,8 +90,8 @@ def __getattr__(name: str) -> object:
         value = getattr(importlib.import_module(_HOMES[name]), name)
         globals()[name] = value
         return value
-    if name == "errors":
-        return importlib.import_module("artvc.errors")
+    if name in _MODULES:
+        return importlib.import_module(_MODULES[name])
     raise AttributeError(f"module 'artvc' has no attribute {name!r}")
 
 

@@ -1,6 +1,7 @@
 """Histograms, and the media that are one file: web pages, sounds, videos, 3D objects, molecules, plotly figures."""
 
 import array
+import bisect
 import io
 import json
 import math
@@ -21,6 +22,7 @@ _VIDEO_SUFFIXES: Final = ("gif", "mp4", "webm", "ogg")
 _OBJECT_SUFFIXES: Final = ("babylon", "glb", "gltf", "obj", "pts.json", "stl")
 _MOLECULE_SUFFIXES: Final = ("cif", "gro", "mcif", "mmcif", "mmtf", "mol2", "pdb", "pqr", "sd", "sdf")
 _SAMPLE_BITS: Final = 16
+_MANY: Final = 1000
 Path = str | os.PathLike[str]
 
 
@@ -63,7 +65,8 @@ class Histogram(Media):
         else:
             if not 1 <= num_bins <= BINS:
                 raise InvalidInput(f"a histogram has 1 to {BINS} bins, not {num_bins}", hint="pass num_bins=")
-            self.histogram, self.bins = _counted(_numbers(sequence), num_bins)
+            counted = _counted_array(sequence, num_bins)
+            self.histogram, self.bins = counted or _counted(_numbers(sequence), num_bins)
         if len(self.histogram) > BINS:
             raise InvalidInput(f"a histogram has at most {BINS} bins, not {len(self.histogram)}")
         if len(self.bins) != len(self.histogram) + 1:
@@ -388,21 +391,46 @@ def _numbers(given: object) -> list[float]:
 def _counted(numbers: list[float], count: int) -> tuple[list[float], list[float]]:
     """Counts and edges of bins of equal width; the last bin has its upper edge in it."""
     finite = [one for one in numbers if math.isfinite(one)]
-    if len(finite) < len(numbers):
-        environment.warn(f"Histogram: {len(numbers) - len(finite)} of {len(numbers)} values are not finite, left out")
-    low, high = (float(min(finite)), float(max(finite))) if finite else (0.0, 1.0)
-    if low == high:
-        low, high = low - 0.5, high + 0.5
+    low, high = _range(float(min(finite)), float(max(finite))) if finite else (0.0, 1.0)
+    _say_left_out(len(numbers) - len(finite), len(numbers))
     width = high / count - low / count  # the difference alone may be infinite
-    edges = [low + place * width for place in range(count)] + [high]
+    edges = [min(high, low + place * width) for place in range(count)] + [high]
     counts = [0] * count
     for one in finite:
-        place = min(count - 1, int((one - low) / width)) if width else 0
-        # The division may be off by a hair; the edges decide.
-        place -= place > 0 and one < edges[place]
-        place += place < count - 1 and one >= edges[place + 1]
-        counts[place] += 1
+        counts[min(count, bisect.bisect_right(edges, one)) - 1] += 1
     return list(counts), edges
+
+
+def _counted_array(array: Any, count: int) -> tuple[list[float], list[float]] | None:
+    """The same of a large array or tensor, by numpy; None where that does not help."""
+    if not hasattr(array, "shape") or math.prod(array.shape) < _MANY:
+        return None
+    try:
+        import numpy  # noqa: PLC0415 -- optional
+    except ImportError:
+        return None
+    if callable(getattr(array, "detach", None)):
+        array = array.detach().cpu().double()
+    numbers = numpy.asarray(array)
+    if numbers.dtype.kind not in "biuf":
+        return None
+    finite = numbers[numpy.isfinite(numbers)].astype(numpy.float64)
+    low, high = _range(float(finite.min()), float(finite.max())) if finite.size else (0.0, 1.0)
+    if not math.isfinite(high - low):
+        return None
+    _say_left_out(numbers.size - finite.size, numbers.size)
+    counts, edges = numpy.histogram(finite, count, (low, high))
+    return counts.tolist(), edges.tolist()
+
+
+def _range(low: float, high: float) -> tuple[float, float]:
+    """What the bins span: at least something."""
+    return (low, high) if low < high else (low - 0.5, high + 0.5)
+
+
+def _say_left_out(count: int, of: int) -> None:
+    if count:
+        environment.warn(f"Histogram: {count} of {of} values are not finite, left out")
 
 
 # -- files ------------------------------------------------------------------------------------------------

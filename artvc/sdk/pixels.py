@@ -176,10 +176,11 @@ def pixels_of(data: Any, mode: str | None, normalize: bool) -> Pixels | bytes:
     if not hasattr(data, "shape") and not isinstance(data, list | tuple):
         raise InvalidType(f"no picture can be made of {type(data).__name__}", hint="give a tensor, array or path")
     try:
-        import numpy  # noqa: PLC0415 -- optional
-    except ImportError:
-        return _from_nested(data, channels_first, normalize)
-    return _from_array(numpy, numpy.asarray(data), channels_first, normalize)
+        return _from_samples(data, channels_first, normalize)
+    except (IndexError, TypeError, ValueError) as exc:  # rows of different length
+        if isinstance(exc, InvalidInput | InvalidType):
+            raise
+        raise _no_picture(shape_of(data)) from exc
 
 
 def _from_picture(picture: Any, mode: str | None) -> Pixels:
@@ -191,6 +192,14 @@ def _from_picture(picture: Any, mode: str | None) -> Pixels:
     if picture.mode != wanted:
         picture = picture.convert(wanted)
     return Pixels(picture.width, picture.height, _PICTURE_MODES[wanted], picture.tobytes())
+
+
+def _from_samples(data: Any, channels_first: bool, normalize: bool) -> Pixels:
+    try:
+        import numpy  # noqa: PLC0415 -- optional
+    except ImportError:
+        return _from_nested(data, channels_first, normalize)
+    return _from_array(numpy, numpy.asarray(data), channels_first, normalize)
 
 
 def _from_array(numpy: Any, array: Any, channels_first: bool, normalize: bool) -> Pixels:
