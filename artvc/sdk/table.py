@@ -1,7 +1,7 @@
 """Tables: rows and typed columns, kept so that two of them can be compared row by row.
 
 A table is W&B's ``table.json`` with one row to a line.  It is cut where its content says so, like all files, so a
-changed row costs one chunk (see ``docs/format-table.md``); and any tool that compares lines shows which rows differ.
+changed row costs one chunk (see ``docs/format-media.md``); and any tool that compares lines shows which rows differ.
 """
 
 import json
@@ -270,7 +270,7 @@ class Table(Media):
 
         Raises:
             InvalidInput: ``data`` was changed by hand, and now a row is too short or too long.
-            LimitExceeded: more columns, cells or bytes than can be read back.
+            LimitExceeded: more cells or bytes, of all or of a row, than can be read back.
         """
         width = len(self.columns)
         for place, row in enumerate(self.data):
@@ -417,9 +417,14 @@ def _line(row: Row, kinds: list[Kind], files: Files, place: int) -> bytes:
         for cell, kind in zip(row, kinds, strict=True)
     ]
     try:
-        return _dumps(cells)
+        line = _dumps(cells)
     except (ValueError, TypeError) as exc:
         raise InvalidInput(f"row {place} of a table can't be written as JSON: {exc}") from exc
+    if len(line) > ROW_BYTES - 2:
+        raise LimitExceeded(
+            f"row {place} of a table has {len(line)} bytes", hint=f"at most {ROW_BYTES}; log it as a file"
+        )
+    return line
 
 
 def _dumps(value: Json) -> bytes:

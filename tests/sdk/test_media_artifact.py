@@ -4,6 +4,8 @@ import io
 import json
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import artvc
 from artvc.errors import InvalidInput, InvalidType, MalformedObject
@@ -105,6 +107,74 @@ def test_a_record_that_names_a_file_outside_is_refused():
         files["v.image-file.json"] = json.dumps(record).encode()
         with pytest.raises(MalformedObject):
             media.unpack(Shelf(files), "v")
+
+
+def test_an_image_as_wandb_writes_it_is_read():
+    box = {"box_caption": "x", "class_id": 2, "position": {"maxX": 1, "maxY": 0.5, "minX": 0, "minY": 0}}
+    classes = {"_type": "classes", "class_set": [{"id": 2, "name": "cat"}, {"id": 1, "name": "dog"}]}
+    record = {
+        "_type": "image-file", "boxes": {"pred": [box]}, "caption": "c", "format": "png", "height": 1, "width": 1,
+        "classes": {"digest": "gJMCOXeMSMW4yvKHoZWzQg==", "path": "media/classes/ef98_cls.classes.json", "type": "classes-file"},
+        "masks": {"gt": {"_type": "mask", "path": "media/images/mask/b363/m.mask.png", "sha256": "b363"}},
+        "path": "media/images/bec0/i.png", "sha256": "bec0",
+    }  # fmt: skip
+    picture = artvc.Image([[1]]).data
+    shelf = Shelf({
+        "i.image-file.json": json.dumps(record).encode(), "media/classes/ef98_cls.classes.json": json.dumps(classes).encode(),
+        "media/images/mask/b363/m.mask.png": picture, "media/images/bec0/i.png": picture,
+    })  # fmt: skip
+    back = media.unpack(shelf, "i")
+    assert (back.data, back.caption, back.boxes["pred"].data) == (picture, "c", [box])
+    assert back.masks["gt"].data == picture and back.classes.labels == {1: "dog", 2: "cat"}
+
+
+JSON = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text(max_size=5)
+    | st.sampled_from(["../x", "/x", "media/x"]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["path", "m", "0", "position"]), inner),
+    max_leaves=5,
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.sampled_from(["image", "classes", "histogram", "html"]), st.data())
+def test_a_changed_record_is_read_or_refused(kind, data):
+    values = {
+        "image": artvc.Image([[0, 1]], caption="c", boxes=boxes(), masks={"m": {"mask_data": [[0, 1]]}}),
+        "classes": Classes({1: "x"}), "histogram": artvc.Histogram([1, 2]), "html": artvc.Html("x"),
+    }  # fmt: skip
+    files = dict(media.pack(values[kind], "v"))
+    path = next(iter(files))
+    record = json.loads(files[path])
+    asked = []
+
+    class Watched(Shelf):
+        def get_entry(self, name):
+            asked.append(name)
+            return super().get_entry(name)
+
+    record[data.draw(st.sampled_from(sorted(record)))] = data.draw(JSON)
+    files[path] = json.dumps(record).encode()
+    try:
+        repr(media.unpack(Watched(files), "v"))
+    except MalformedObject:
+        pass
+    assert all(name.startswith(("v.", "media/")) and ".." not in name for name in asked)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(st.sampled_from(["..", ".", "", "media", "images", "x", "/", "\\", "C:", "\0", ".git"]), max_size=5))
+def test_no_path_leads_out_of_media(parts):
+    path = "/".join(parts)
+    files = dict(media.pack(artvc.Html("x"), "v"))
+    record = json.loads(files["v.html-file.json"])
+    files["v.html-file.json"] = json.dumps({**record, "path": path}).encode()
+    with pytest.raises(MalformedObject):
+        media.unpack(Shelf(files), "v")
 
 
 @pytest.mark.parametrize(

@@ -1,9 +1,12 @@
 """Tables: columns and types, cells of all kinds, the file that they are kept in, and what a run makes of them."""
 
 import datetime
+import difflib
 import io
 import json
 import math
+import random
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -229,6 +232,43 @@ def test_the_file_is_wandbs_table_json_with_a_row_to_a_line():
     }  # fmt: skip
 
 
+def test_the_page_shows_the_bytes_of_a_table():
+    page = (Path(artvc.__file__).parent / "docs" / "format-media.md").read_text()
+    shown = page.partition("```json\n")[2].partition("```")[0]
+    table = Table(columns=["id", "text"], data=[[1, "one\nline"], [2.5, None]])
+    assert media.pack(table, "t")[0][1].decode() == shown
+    assert media.unpack(Shelf({"t.table.json": shown.encode()}), "t") == table
+
+
+def test_two_tables_can_be_compared_line_by_line():
+    rows = [[n, f"text {n}"] for n in range(1000)]
+    before = media.pack(of(*rows), "t")[0][1].splitlines()
+    rows[400] = [400, "changed"]
+    del rows[100]
+    rows.insert(700, [-1, "new"])
+    after = media.pack(of(*rows), "t")[0][1].splitlines()
+    lines = difflib.unified_diff([one.decode() for one in before], [one.decode() for one in after], n=0, lineterm="")
+    changes = [line for line in lines if line[0] in "+-"][2:]
+    assert changes == ['-[100,"text 100"],', '-[400,"text 400"],', '+[400,"changed"],', '+[-1,"new"],']
+
+
+def test_one_changed_row_of_many_stores_little_new(desk):
+    def stored():
+        return sum(path.stat().st_size for path in (desk / ".artvc" / "packs").iterdir())
+
+    chance = random.Random(1)
+    rows = [[n, chance.random(), f"name {chance.random()}"] for n in range(20_000)]
+    sizes = []
+    with artvc.init(project="p"):
+        for change in (None, 10_000, 3):
+            if change is not None:
+                rows[change] = [change, 0.5, "changed"]
+            artvc.log({"t": Table(columns=["n", "score", "text"], data=rows)})
+            sizes.append(stored())
+    assert sizes[0] > 300_000
+    assert max(sizes[1] - sizes[0], sizes[2] - sizes[1]) < sizes[0] / 3
+
+
 def test_a_table_as_wandb_writes_it_is_read():
     union = {"wb_type": "union", "params": {"allowed_types": [{"wb_type": "timestamp"}, {"wb_type": "none"}]}}
     types = {"wb_type": "typedDict", "params": {"type_map": {"d": union, "x": {"wb_type": "pythonObject"}}}}
@@ -426,6 +466,9 @@ def test_a_table_larger_than_the_limits_is_neither_written_nor_read(monkeypatch)
         media.unpack(Shelf(packed), "t")
     with pytest.raises(MalformedObject, match="more than 100"):
         media.unpack(Shelf({"t.table.json": broken(data=[[1, "x"]] * 100)}), "t")
+    monkeypatch.setattr(module, "ROW_BYTES", 10)
+    with pytest.raises(LimitExceeded, match="row 0"):
+        media.pack(of(["a long text"]), "t")
     monkeypatch.setattr(module, "TABLE_BYTES", 100)
     with pytest.raises(MalformedObject, match="bytes"):
         media.unpack(Shelf(packed), "t")
