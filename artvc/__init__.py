@@ -12,6 +12,7 @@ from artvc._version import __version__
 if TYPE_CHECKING:
     from artvc import errors
     from artvc.errors import Error
+    from artvc.sdk import media as data_types
     from artvc.sdk import plot
     from artvc.sdk.artifact import Artifact
     from artvc.sdk.config import Config
@@ -44,6 +45,7 @@ __all__ = [
     "Video",
     "__version__",
     "config",
+    "data_types",
     "errors",
     "finish",
     "init",
@@ -78,7 +80,7 @@ _HOMES: Final = {
     "save": "artvc.sdk.current",
     "use_artifact": "artvc.sdk.current",
 }
-_MODULES: Final = {"errors": "artvc.errors", "plot": "artvc.sdk.plot"}
+_MODULES: Final = {"data_types": "artvc.sdk.media", "errors": "artvc.errors", "plot": "artvc.sdk.plot"}
 # These change while the program runs, so they are looked up anew each time.
 _CURRENT: Final = frozenset({"config", "run", "summary"})
 

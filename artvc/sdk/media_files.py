@@ -171,7 +171,7 @@ class Html(FileMedia):
     KIND: ClassVar[str] = "html"
 
     def __init__(self, data: object, inject: bool = True, data_is_not_path: bool = False) -> None:
-        if isinstance(data, os.PathLike) or (isinstance(data, str) and not data_is_not_path and _is_file(data)):
+        if isinstance(data, os.PathLike) or (isinstance(data, str) and not data_is_not_path and os.path.isfile(data)):
             text = _utf8(file_bytes(cast("Path", data), "web page"), f"web page {os.fspath(cast('Path', data))!r}")
         elif isinstance(data, str):
             text = data
@@ -434,13 +434,6 @@ def _say_left_out(count: int, of: int) -> None:
 
 
 # -- files ------------------------------------------------------------------------------------------------
-
-
-def _is_file(text: str) -> bool:
-    try:
-        return os.path.isfile(text)
-    except ValueError:  # a zero byte
-        return False
 
 
 def _clean(suffix: str) -> str:

@@ -282,9 +282,6 @@ def encode(value: Any, kind: Kind, files: Files) -> Json:
         value: as :func:`normal` made it.
         kind: of its column.
         files: that take what media consist of.
-
-    Raises:
-        InvalidType: a value of a type that :func:`normal` does not make.
     """
     if value is None or type(value) in {int, str, bool}:
         return cast("Json", value)
@@ -302,8 +299,6 @@ def encode(value: Any, kind: Kind, files: Files) -> Json:
         fields = dict(kind.fields)
         made = {key: encode(item, fields.get(key, ANY), files) for key, item in value.items()}
         return _tagged("dict", made) if open_kind and "_type" in made else made
-    if not hasattr(value, "tolist"):
-        raise InvalidType(f"a table can't hold {type(value).__name__}", hint="add rows with add_data()")
     nested = _encode_array(value)
     return {**_tagged("ndarray", nested), "dtype": value.dtype.name} if open_kind else nested
 

@@ -74,6 +74,12 @@ def test_a_large_array_is_counted_as_a_list_is(capsys):
         artvc.Histogram(numpy.full(2000, "x"))
 
 
+def test_a_large_array_is_counted_without_numpy(monkeypatch):
+    array = pytest.importorskip("numpy").arange(2000)
+    monkeypatch.setitem(__import__("sys").modules, "numpy", None)
+    assert artvc.Histogram(array, num_bins=2).histogram == [1000, 1000]
+
+
 def test_tensors_are_counted():
     torch = pytest.importorskip("torch")
     assert artvc.Histogram(torch.tensor([[0.0, 1.0], [1.0, 1.0]], requires_grad=True), num_bins=2).histogram == [1, 3]

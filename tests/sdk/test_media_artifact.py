@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 import artvc
 from artvc.errors import InvalidInput, InvalidType, MalformedObject
-from artvc.sdk import media
+from artvc.sdk import media, media_value
 from artvc.sdk.image import Classes
 
 
@@ -91,6 +91,7 @@ def test_classes_come_back():
     classes = Classes([{"id": 1, "name": "dog"}, {"id": 0, "name": "cat"}])
     assert there_and_back(classes) == classes == Classes({0: "cat", 1: "dog"})
     assert classes.class_set == [{"id": 0, "name": "cat"}, {"id": 1, "name": "dog"}]
+    assert len({classes, Classes({0: "cat", 1: "dog"})}) == 1 and "dog" in repr(classes)
     for bad in ([{"id": 1}], [{"name": "x"}], [{"id": "1", "name": "x"}]):
         with pytest.raises(InvalidInput):
             Classes(bad)
@@ -197,6 +198,23 @@ def test_a_huge_record_is_refused_before_it_is_read():
     shelf.get_entry = lambda path: Huge(b"")
     with pytest.raises(MalformedObject, match="more than"):
         media.unpack(shelf, "v")
+
+
+def test_a_file_that_grew_while_it_was_read_is_refused():
+    class Growing(Entry):
+        size = 1
+
+        def open(self):
+            return io.BytesIO(b" " * (media_value.RECORD_BYTES + 2))
+
+    shelf = Shelf({})
+    shelf.get_entry = lambda path: Growing(b"")
+    with pytest.raises(MalformedObject, match="more than"):
+        media.unpack(shelf, "v")
+
+
+def test_wandb_data_types_is_where_the_classes_are_too():
+    assert artvc.data_types.Image is artvc.Image and artvc.data_types.Table is artvc.Table
 
 
 def test_values_of_a_logged_artifact_are_read_through_its_entries():

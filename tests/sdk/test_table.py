@@ -556,6 +556,7 @@ def test_dataframes_of_pandas():
 
 
 def test_without_libraries_a_table_works_and_says_what_it_misses(monkeypatch):
+    array = pytest.importorskip("numpy").arange(2)
     for name in ("numpy", "pandas", "torch"):
         monkeypatch.setitem(__import__("sys").modules, name, None)
     table = of([1, [[1.5, 2]], artvc.Image([[1]])])
@@ -564,6 +565,7 @@ def test_without_libraries_a_table_works_and_says_what_it_misses(monkeypatch):
         table.get_column("a", convert_to="numpy")
     with pytest.raises(UsageError, match="needs pandas"):
         table.get_dataframe()
+    assert of([array]).data == [[[0, 1]]]
     kind = table_types.Kind("ndarray", shape=(2,))
     assert table_types.decode([1, "NaN"], kind, None, {})[0] == 1
 

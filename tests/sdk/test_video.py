@@ -49,6 +49,15 @@ def test_frames_become_a_film_where_imageio_is_installed():
     assert reader.imread(video.data, extension=".mp4", plugin="FFMPEG").shape == (4, 34, 36, 3)
 
 
+def test_tensors_of_torch_become_a_gif():
+    torch = pytest.importorskip("torch")
+    pytest.importorskip("PIL")
+    assert (
+        len(frames_of(artvc.Video(torch.zeros(2, 3, 4, 4, dtype=torch.uint8) + torch.arange(2).reshape(2, 1, 1, 1))))
+        == 2
+    )
+
+
 def test_what_is_missing_is_named(monkeypatch):
     numpy = pytest.importorskip("numpy")
     for missing, package, form in (
