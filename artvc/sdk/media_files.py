@@ -336,6 +336,55 @@ class Molecule(FileMedia):
         data, suffix = _known_file(data_or_path, more.get("file_type"), "molecule", _MOLECULE_SUFFIXES)
         self._set(data, suffix, caption)
 
+    @classmethod
+    def from_rdkit(
+        cls,
+        data_or_path: Any,
+        caption: str | None = None,
+        convert_to_3d_and_optimize: bool = True,
+        mmff_optimize_molecule_max_iterations: int = 200,
+    ) -> Self:
+        """From a molecule of rdkit.
+
+        Args:
+            data_or_path: the molecule, or the path of a mol or sdf file.
+            caption: shown below it.
+            convert_to_3d_and_optimize: give it hydrogens and places in space, the same each time.
+            mmff_optimize_molecule_max_iterations: how long to improve these.
+
+        Raises:
+            UsageError: rdkit is not installed.
+            InvalidInput: rdkit can't read it.
+        """
+        chem = needed("rdkit.Chem", "a molecule of rdkit")
+        molecule = data_or_path
+        if isinstance(data_or_path, str | os.PathLike):
+            data, _ = _known_file(data_or_path, None, "molecule", ("mol", "sdf"))
+            molecule = chem.MolFromMolBlock(data.decode("utf-8", "replace"))
+        if not isinstance(molecule, chem.Mol):
+            raise InvalidInput(f"no molecule that rdkit can read: {data_or_path!r:.80}")
+        if convert_to_3d_and_optimize:
+            space = needed("rdkit.Chem.AllChem", "a molecule in space")
+            molecule = chem.AddHs(molecule)
+            if space.EmbedMolecule(molecule, randomSeed=1) == 0:
+                space.MMFFOptimizeMolecule(molecule, maxIters=mmff_optimize_molecule_max_iterations)
+        return cls(io.StringIO(chem.MolToPDBBlock(molecule)), caption, file_type="pdb")
+
+    @classmethod
+    def from_smiles(
+        cls,
+        data: str,
+        caption: str | None = None,
+        sanitize: bool = True,
+        convert_to_3d_and_optimize: bool = True,
+        mmff_optimize_molecule_max_iterations: int = 200,
+    ) -> Self:
+        """From a SMILES text; the arguments, and what is raised, as for :meth:`from_rdkit`."""
+        molecule = needed("rdkit.Chem", "a molecule of a SMILES text").MolFromSmiles(data, sanitize=sanitize)
+        if molecule is None:
+            raise InvalidInput(f"no SMILES text: {data!r:.80}")
+        return cls.from_rdkit(molecule, caption, convert_to_3d_and_optimize, mmff_optimize_molecule_max_iterations)
+
 
 class Plotly(FileMedia):
     """A figure of plotly, as JSON.

@@ -63,6 +63,28 @@ def test_objects_and_molecules_from_files(desk, logged, run_files):
         artvc.Molecule(3)
 
 
+def test_molecules_of_rdkit_and_smiles(desk):
+    chem = pytest.importorskip("rdkit.Chem")
+    water = artvc.Molecule.from_smiles("O", caption="water")
+    assert (water.suffix, water.caption, water.data.count(b"HETATM")) == (".pdb", "water", 3)
+    assert artvc.Molecule.from_smiles("O", caption="water") == water
+    (desk / "a.mol").write_text(chem.MolToMolBlock(chem.MolFromSmiles("CC")))
+    assert artvc.Molecule.from_rdkit("a.mol", convert_to_3d_and_optimize=False).data.count(b"HETATM") == 2
+    (desk / "b.mol").write_text("nothing")
+    for bad in ("b.mol", "none.mol", "a.zip"):
+        with pytest.raises(InvalidInput):
+            artvc.Molecule.from_rdkit(bad)
+    with pytest.raises(InvalidInput, match="no SMILES"):
+        artvc.Molecule.from_smiles("?")
+
+
+def test_molecules_of_rdkit_say_what_is_missing(monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "rdkit.Chem", None)
+    for make in (artvc.Molecule.from_smiles, artvc.Molecule.from_rdkit):
+        with pytest.raises(artvc.errors.UsageError, match="needs rdkit"):
+            make("O")
+
+
 class Figure:
     """What a figure of plotly looks like."""
 
