@@ -12,13 +12,17 @@ from artvc._version import __version__
 if TYPE_CHECKING:
     from artvc import errors
     from artvc.errors import Error
+    from artvc.sdk import media as data_types
+    from artvc.sdk import plot
     from artvc.sdk.artifact import Artifact
     from artvc.sdk.config import Config
     from artvc.sdk.current import finish, init, log, log_artifact, save, use_artifact
-    from artvc.sdk.media import Image
+    from artvc.sdk.image import Classes, Image
+    from artvc.sdk.media_files import Audio, Histogram, Html, Molecule, Object3D, Plotly, Video
     from artvc.sdk.repo import Repo
     from artvc.sdk.run import Run
     from artvc.sdk.summary import Summary
+    from artvc.sdk.table import Table
 
     config: Config
     run: Run | None
@@ -26,17 +30,28 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Artifact",
+    "Audio",
+    "Classes",
     "Error",
+    "Histogram",
+    "Html",
     "Image",
+    "Molecule",
+    "Object3D",
+    "Plotly",
     "Repo",
     "Run",
+    "Table",
+    "Video",
     "__version__",
     "config",
+    "data_types",
     "errors",
     "finish",
     "init",
     "log",
     "log_artifact",
+    "plot",
     "run",
     "save",
     "summary",
@@ -45,10 +60,19 @@ __all__ = [
 
 _HOMES: Final = {
     "Artifact": "artvc.sdk.artifact",
+    "Audio": "artvc.sdk.media_files",
+    "Classes": "artvc.sdk.image",
     "Error": "artvc.errors",
-    "Image": "artvc.sdk.media",
+    "Histogram": "artvc.sdk.media_files",
+    "Html": "artvc.sdk.media_files",
+    "Image": "artvc.sdk.image",
+    "Molecule": "artvc.sdk.media_files",
+    "Object3D": "artvc.sdk.media_files",
+    "Plotly": "artvc.sdk.media_files",
     "Repo": "artvc.sdk.repo",
     "Run": "artvc.sdk.run",
+    "Table": "artvc.sdk.table",
+    "Video": "artvc.sdk.media_files",
     "finish": "artvc.sdk.current",
     "init": "artvc.sdk.current",
     "log": "artvc.sdk.current",
@@ -56,6 +80,7 @@ _HOMES: Final = {
     "save": "artvc.sdk.current",
     "use_artifact": "artvc.sdk.current",
 }
+_MODULES: Final = {"data_types": "artvc.sdk.media", "errors": "artvc.errors", "plot": "artvc.sdk.plot"}
 # These change while the program runs, so they are looked up anew each time.
 _CURRENT: Final = frozenset({"config", "run", "summary"})
 
@@ -67,8 +92,8 @@ def __getattr__(name: str) -> object:
         value = getattr(importlib.import_module(_HOMES[name]), name)
         globals()[name] = value
         return value
-    if name == "errors":
-        return importlib.import_module("artvc.errors")
+    if name in _MODULES:
+        return importlib.import_module(_MODULES[name])
     raise AttributeError(f"module 'artvc' has no attribute {name!r}")
 
 

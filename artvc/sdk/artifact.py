@@ -6,6 +6,7 @@ staged.  A draft is a dict of paths and entries beside that content; logging mak
 
 import contextlib
 import copy
+import io
 import os
 import re
 import threading
@@ -82,6 +83,10 @@ class ManifestEntry:
         if self.ref is None:
             raise InvalidInput(f"{self.path!r} is a file, not a reference")
         return self.ref
+
+    def open(self) -> io.BufferedReader:
+        """The content as a stream that can seek.  Raises InvalidInput for a reference."""
+        return self._artifact._place().repo.open_file(self._entry)
 
     def download(self, root: PathLike | None = None, skip_cache: bool | None = None) -> str:
         """Restore this file alone; returns its absolute path.  Raises as :meth:`Artifact.download`."""

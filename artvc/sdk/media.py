@@ -1,338 +1,225 @@
-"""Images for the history: made from arrays, pictures, figures or files, and kept as PNG.
+"""Media in runs and in artifacts: records for the history, and the files that an artifact keeps of a value.
 
-Nothing is imported for that but, where it is installed, numpy; the PNG is written here.
+In an artifact a value ``t`` is ``t.<type>.json``, W&B's record of it, beside files below ``media/`` that are named
+by their content.  Reading one back believes nothing: see :class:`~artvc.sdk.media_value.Stored`.
 """
 
-import hashlib
-import io
-import os
 import re
-import struct
-import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from types import ModuleType
+from typing import Final, cast
 
-from artvc.errors import InvalidInput, InvalidType
+from artvc.errors import InvalidType, MalformedObject
 from artvc.model import names
-from artvc.model.objects import Json, JsonObject
-from artvc.sdk import environment
+from artvc.model.objects import JSON_DEPTH, Json, JsonObject
+from artvc.sdk import values
+from artvc.sdk.image import Classes, Image
+from artvc.sdk.media_files import Audio, Histogram, Html, Molecule, Object3D, Plotly, Video
+from artvc.sdk.media_value import Files, Media, Source, Stored
+from artvc.sdk.table import Table
 
-HASH_DIGITS: Final = 20
-_PNG: Final = b"\x89PNG\r\n\x1a\n"
-_COLOURS: Final = {1: 0, 2: 4, 3: 2, 4: 6}  # channels -> PNG's colour type
-_PICTURE_MODES: Final = {"L": 1, "LA": 2, "RGB": 3, "RGBA": 4}
-_KEY_BYTES: Final = 120
-_KEY_PARTS: Final = 6
-_GRID_COLUMNS: Final = 8
-_GRID_GAP: Final = 2
-_UNSAFE = re.compile(r"[^\w\-./ ]")
+_KINDS: Final[tuple[type[Media], ...]] = (
+    Audio,
+    Classes,
+    Histogram,
+    Html,
+    Image,
+    Molecule,
+    Object3D,
+    Plotly,
+    Table,
+    Video,
+)
+_BY_TYPE: Final = {kind.TYPE: kind for kind in _KINDS}
+_NEVER: Final = frozenset({float, int, bool, str, bytes, type(None)})
+_UNUSABLE = re.compile(r"[^A-Za-z0-9_.\-]+")
+# What stands behind the name of a value in an artifact.
+NAMES: Final = tuple(f".{kind}.json" for kind in _BY_TYPE)
 
 
-class Image:
-    """A picture to be logged: ``run.log({"examples": [Image(tensor, caption="a seven"), ...]})``.
+def pack(value: object, name: str) -> list[tuple[str, bytes]]:
+    """The files that keep a value in an artifact.
 
     Args:
-        data_or_path: one of
+        value: an :class:`artvc.Image` or another kind of media.
+        name: what it is called in the artifact; ``/`` makes directories.
 
-            * a tensor or array of 2 to 5 axes.  Axes of length 1 in front are dropped.  Of the three axes that
-              remain, torch tensors have the channels first (C, H, W), arrays last (H, W, C); 1 to 4 channels
-              (grey, grey+alpha, RGB, RGBA).  A batch (N, C, H, W) becomes one picture, eight to a row.
-              Integers are taken as 0 to 255.  Floats within 0 to 1 are scaled by 255; with negative ones among
-              them, from their least to their greatest; others are taken as 0 to 255.
-            * a PIL picture, a matplotlib figure or pyplot itself,
-            * the path of an image file, which is kept as it is.
-        mode: PIL's name for the channels ("L", "RGB"...); understood for PIL pictures.
-        caption: shown below it.
-        normalize: False takes floats as 0 to 255 whatever their range.
-        more: W&B's other arguments; those without a meaning here are left out with a warning.
+    Returns:
+        paths in the artifact and bytes; the first is ``<name>.<type>.json``, the others are shared by equal content.
 
     Raises:
-        InvalidInput: a shape that is no picture, or no such file.
-        InvalidType: nothing that a picture can be made of.
+        InvalidType: it is no media.
+        InvalidInput: it can't be kept in an artifact (an image with boxes or masks without classes), or the name
+            is no path.
     """
+    if not isinstance(value, Media) or value.TYPE not in _BY_TYPE:
+        known = ", ".join(sorted(kind.__name__ for kind in _KINDS))
+        raise InvalidType(f"an artifact takes no {type(value).__name__}", hint=f"one of {known}")
+    files = Files(in_artifact=True)
+    suffix = f".{value.TYPE}.json"
+    path = names.logical_path(name)
+    path = path if path.endswith(suffix) else path + suffix
+    return [(path, value.pack(files)), *files.held.items()]
 
-    def __init__(
-        self,
-        data_or_path: object,
-        mode: str | None = None,
-        caption: str | None = None,
-        *,
-        normalize: bool = True,
-        **more: object,
-    ) -> None:
-        self.caption = caption
-        given = sorted(name for name, value in more.items() if value is not None)
-        if given:
-            environment.warn(f"Image: {', '.join(given)} left out")
-        if isinstance(data_or_path, str | os.PathLike):
-            self.data, self.format = _read_file(os.fspath(data_or_path))
-            self.width, self.height = _size_of(self.data)
-            return
-        self.format = "png"
-        pixels = _pixels(data_or_path, mode, normalize)
-        if isinstance(pixels, bytes):
-            self.data = pixels
-            self.width, self.height = _size_of(pixels)
-        else:
-            self.data = encode_png(pixels)
-            self.width, self.height = pixels.width, pixels.height
 
-    def __repr__(self) -> str:
-        return f"Image({self.width}x{self.height} {self.format}, caption={self.caption!r})"
+def unpack(artifact: Source, name: str) -> object | None:
+    """A value as it was packed; what is large of it is read when it is needed.
+
+    Args:
+        artifact: that has it.
+        name: as given to :func:`pack`, with or without ``.<type>.json``.
+
+    Returns:
+        None where the artifact has no value of that name.
+
+    Raises:
+        MalformedObject: there is one, but it is not what it claims to be.
+    """
+    for kind in _KINDS:
+        suffix = f".{kind.TYPE}.json"
+        path = name if name.endswith(suffix) else name + suffix
+        try:
+            entry = artifact.get_entry(path)
+        except KeyError:
+            continue
+        try:
+            value = kind.unpack(entry, path, Stored(artifact), _BY_TYPE)
+        except RecursionError as exc:
+            raise MalformedObject(f"{path!r} is nested too deep") from exc
+        value.source = (artifact, path)
+        return value
+    return None
+
+
+# -- in a run ---------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
-class Pixels:
-    """8-bit samples, row by row, channels interleaved: ``width * height * channels`` bytes."""
+class Logged:
+    """What becomes of a value that was logged.
 
-    width: int
-    height: int
-    channels: int
-    data: bytes
+    Attributes:
+        record: in the history.
+        files: path below the run's files to bytes.
+        tables: those in the value, with the records that name their files, by the key that each has.
+    """
+
+    record: Json
+    files: dict[str, bytes]
+    tables: list[tuple[str, Table, JsonObject]]
 
 
-def encode_png(pixels: Pixels) -> bytes:
-    """A PNG file of 8 bits a sample.
+def as_media(value: object) -> Media | None:
+    """A value as media; figures and pictures of other libraries become images, dataframes tables.
 
     Raises:
-        InvalidInput: not 1 to 4 channels, no pixels, or too few bytes.
+        InvalidInput, InvalidType: it can't be made one.
     """
-    stride = pixels.width * pixels.channels
-    if pixels.channels not in _COLOURS or not stride or len(pixels.data) != stride * pixels.height:
-        raise InvalidInput(f"no picture: {pixels.height} x {pixels.width} pixels of {pixels.channels} channels")
-    view = memoryview(pixels.data)
-    rows = b"".join(b"\0" + view[at : at + stride] for at in range(0, len(view), stride))
-    head = struct.pack(">IIBBBBB", pixels.width, pixels.height, 8, _COLOURS[pixels.channels], 0, 0, 0)
-    return b"".join(
-        [
-            _PNG,
-            _png_chunk(b"IHDR", head),
-            _png_chunk(b"IDAT", zlib.compress(rows, 6)),
-            _png_chunk(b"IEND", b""),
-        ]
-    )
+    maker = _maker(value)
+    return value if isinstance(value, Media) else (maker(value) if maker else None)
 
 
-def _png_chunk(name: bytes, data: bytes) -> bytes:
-    return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(data, zlib.crc32(name)))
+def _maker(value: object) -> Callable[[object], Media] | None:
+    """What makes media of a value of another library."""
+    if type(value) in _NEVER:
+        return None
+    home = type(value).__module__.partition(".")[0]
+    if home == "pandas" and hasattr(value, "iloc") and hasattr(value, "columns"):
+        return lambda frame: Table(dataframe=frame)
+    if home == "plotly" and callable(getattr(value, "to_json", None)):
+        return Plotly
+    if home == "matplotlib" and callable(getattr(value, "get_figure", getattr(value, "savefig", None))):
+        return Image
+    is_picture = home == "PIL" and callable(getattr(value, "tobytes", None))
+    return Image if is_picture or (isinstance(value, ModuleType) and callable(getattr(value, "gcf", None))) else None
 
 
-def _read_file(path: str) -> tuple[bytes, str]:
-    try:
-        with open(path, "rb") as file:
-            data = file.read()
-    except OSError as exc:
-        raise InvalidInput(f"cannot read image {path!r}: {exc.strerror}") from exc
-    return data, os.path.splitext(path)[1].lstrip(".").lower() or "png"
+def holds_media(value: object, depth: int = 0) -> bool:
+    """Whether there is media in a value: itself, or in dicts and lists.
 
-
-def _size_of(data: bytes) -> tuple[int | None, int | None]:
-    """Width and height of a PNG, GIF or JPEG file; None where they can't be told."""
-    if data.startswith(_PNG) and len(data) >= 24:
-        width, height = struct.unpack(">II", data[16:24])
-        return width, height
-    if data[:6] in {b"GIF87a", b"GIF89a"} and len(data) >= 10:
-        width, height = struct.unpack("<HH", data[6:10])
-        return width, height
-    at = 2
-    while data.startswith(b"\xff\xd8") and at + 9 <= len(data) and data[at] == 0xFF:
-        marker = data[at + 1]
-        if 0xC0 <= marker <= 0xCF and marker not in {0xC4, 0xC8, 0xCC}:
-            height, width = struct.unpack(">HH", data[at + 5 : at + 9])
-            return width, height
-        at += 2 + int.from_bytes(data[at + 2 : at + 4], "big")
-    return None, None
-
-
-# -- making pixels ----------------------------------------------------------------------------------------
-
-
-def _pixels(data: Any, mode: str | None, normalize: bool) -> Pixels | bytes:
-    """Pixels, or a finished PNG file."""
-    if callable(getattr(data, "gcf", None)):  # pyplot
-        data = data.gcf()
-    if callable(getattr(data, "savefig", None)):
-        buffer = io.BytesIO()
-        data.savefig(buffer, format="png")
-        return buffer.getvalue()
-    if callable(getattr(data, "tobytes", None)) and callable(getattr(data, "convert", None)):
-        return _from_picture(data, mode)
-    channels_first = callable(getattr(data, "detach", None))
-    if channels_first:
-        data = data.detach().cpu()
-        if getattr(data.dtype, "itemsize", 8) < 4 and data.is_floating_point():
-            data = data.float()  # bfloat16 and the 8-bit floats have no numpy type
-    if not hasattr(data, "shape") and not isinstance(data, list | tuple):
-        raise InvalidType(f"no picture can be made of {type(data).__name__}", hint="give a tensor, array or path")
-    try:
-        import numpy  # noqa: PLC0415 -- optional
-    except ImportError:
-        return _from_nested(data, channels_first, normalize)
-    return _from_array(numpy, numpy.asarray(data), channels_first, normalize)
-
-
-def _from_picture(picture: Any, mode: str | None) -> Pixels:
-    """A PIL picture; modes that PNG lacks are converted."""
-    wanted = mode if mode in _PICTURE_MODES else picture.mode
-    if wanted not in _PICTURE_MODES:
-        see_through = "A" in picture.mode or "a" in picture.mode or "transparency" in picture.info
-        wanted = "RGBA" if see_through else ("L" if picture.mode in {"1", "I", "F", "I;16"} else "RGB")
-    if picture.mode != wanted:
-        picture = picture.convert(wanted)
-    return Pixels(picture.width, picture.height, _PICTURE_MODES[wanted], picture.tobytes())
-
-
-def _from_array(numpy: Any, array: Any, channels_first: bool, normalize: bool) -> Pixels:
-    if array.dtype.kind not in "biuf":
-        raise InvalidInput(f"no picture: an array of {array.dtype}")
-    shape = array.shape
-    while _leading_one(array.shape, channels_first):
-        array = array[0]
-    if array.ndim == 4:
-        array = _grid(numpy, array if channels_first else _channels_first(numpy, array))
-        channels_first = True
-    if array.ndim == 2:
-        array = array[:, :, None]
-    elif array.ndim == 3 and _has_channels_first(array.shape, channels_first):
-        array = array.transpose(1, 2, 0)
-    if array.ndim != 3 or array.shape[2] not in _COLOURS or not array.size:
-        raise _no_picture(shape)
-    if array.dtype.kind == "f":
-        array = numpy.nan_to_num(array.astype(numpy.float64), nan=0.0, posinf=255.0, neginf=0.0)
-        if normalize:
-            low, high = float(array.min()), float(array.max())
-            shift, factor = _scale(low, high)
-            array = (array - shift) * factor
-        array = numpy.floor(array + 0.5)
-    elif array.dtype.kind == "b":
-        array = array.astype(numpy.uint8) * 255
-    array = numpy.ascontiguousarray(array.clip(0, 255).astype(numpy.uint8))
-    height, width, channels = array.shape
-    return Pixels(width, height, channels, array.tobytes())
-
-
-def _scale(low: float, high: float) -> tuple[float, float]:
-    """What to subtract from floats of that range, and what to multiply them with then."""
-    if low < 0:
-        return low, 255.0 / (high - low) if high > low else 0.0
-    return 0.0, 255.0 if high <= 1 else 1.0
-
-
-def _leading_one(shape: Sequence[int], channels_first: bool) -> bool:
-    """Whether the first axis is one too many: of three, it may also be the height of an (H, W, C) picture."""
-    if len(shape) < 3 or shape[0] != 1:
+    Args:
+        value: that is logged.
+        depth: of the value in others.
+    """
+    if type(value) in _NEVER or depth > JSON_DEPTH:
         return False
-    return len(shape) > 3 or channels_first or shape[2] not in _COLOURS
+    if isinstance(value, Mapping):
+        return any(holds_media(item, depth + 1) for item in value.values())
+    if isinstance(value, list | tuple):
+        return any(holds_media(item, depth + 1) for item in value)
+    return isinstance(value, Media) or _maker(value) is not None
 
 
-def _has_channels_first(shape: Sequence[int], expected: bool) -> bool:
-    """Where the channels are: where the library has them, unless only the other end can be channels."""
-    first, last = shape[0] in _COLOURS, shape[2] in _COLOURS
-    return first if expected else first and not last
+def log(key: str, step: int, value: object) -> Logged:
+    """What the history says of a value with media in it, and what is kept.
+
+    Args:
+        key: under which it is logged; parts of dicts and lists are kept as ``key.part``.
+        step: of the history.
+        value: media, or dicts and lists with media in them.
+
+    Raises:
+        InvalidInput, InvalidType, LimitExceeded: the value can't be kept.
+    """
+    files: dict[str, bytes] = {}
+    tables: list[tuple[str, Table, JsonObject]] = []
+
+    def one(name: str, item: Media) -> JsonObject:
+        held = Files.of_run(name, step)
+        record = item.to_record(held)
+        files.update(held.held)
+        if isinstance(item, Table):
+            tables.append((name, item, record))
+        return record
+
+    def any_of(name: str, item: object) -> Json:
+        if not holds_media(item):
+            return values.to_json(item)
+        if isinstance(item, Mapping):
+            return {str(part): any_of(f"{name}.{part}", inner) for part, inner in item.items()}
+        if isinstance(item, list | tuple):
+            made = [as_media(inner) for inner in item]
+            alike = [inner for inner in made if inner is not None and type(inner) is type(made[0])]
+            if len(alike) == len(item) and alike[0].TYPE in _TOGETHER:
+                return _together(alike, [one(name, inner) for inner in alike])
+            return [any_of(f"{name}.{place}", inner) for place, inner in enumerate(item)]
+        return one(name, cast("Media", as_media(item)))
+
+    return Logged(any_of(key, value), files, tables)
 
 
-def _channels_first(numpy: Any, batch: Any) -> Any:
-    return batch if _has_channels_first(batch.shape[1:], False) else batch.transpose(0, 3, 1, 2)
+# What a list of media of one kind is called, and under which name the records are in it; W&B's.
+_TOGETHER: Final = {
+    Audio.TYPE: ("audio", "audio"),
+    Html.TYPE: ("html", "html"),
+    Image.TYPE: ("images/separated", ""),
+    Molecule.TYPE: ("molecule", "molecules"),
+    Object3D.TYPE: ("object3D", "objects"),
+    Plotly.TYPE: ("plotly", "plotly"),
+    Video.TYPE: ("videos", "videos"),
+}
 
 
-def _grid(numpy: Any, batch: Any) -> Any:
-    """A batch (N, C, H, W) as one picture (C, rows, columns), black between the parts."""
-    count, channels, height, width = batch.shape
-    columns = min(_GRID_COLUMNS, count)
-    lines = -(-count // columns) if count else 0
-    high, wide = height + _GRID_GAP, width + _GRID_GAP
-    grid = numpy.zeros((channels, lines * high + _GRID_GAP, columns * wide + _GRID_GAP), batch.dtype)
-    for i in range(count):
-        top, left = i // columns * high + _GRID_GAP, i % columns * wide + _GRID_GAP
-        grid[:, top : top + height, left : left + width] = batch[i]
-    return grid
-
-
-def _from_nested(data: Any, channels_first: bool, normalize: bool) -> Pixels:
-    """The same without numpy, for nested lists and arrays that can become some; no batches."""
-    nested = data.tolist() if hasattr(data, "tolist") else data
-    shape = _shape(nested)
-    axes = list(shape)
-    while _leading_one(axes, channels_first):
-        nested, axes = nested[0], axes[1:]
-    if len(axes) == 2:
-        nested, axes = [[[item] for item in row] for row in nested], [*axes, 1]
-    elif len(axes) == 3 and _has_channels_first(axes, channels_first):
-        channels, height, width = axes
-        nested = [[[nested[c][y][x] for c in range(channels)] for x in range(width)] for y in range(height)]
-        axes = [height, width, channels]
-    if len(axes) != 3 or axes[2] not in _COLOURS or not all(axes):
-        raise _no_picture(shape)
-    samples = [item for row in nested for pixel in row for item in pixel]
-    return Pixels(axes[1], axes[0], axes[2], bytes(map(_rounding(samples, normalize), samples)))
-
-
-def _rounding(samples: Sequence[float], normalize: bool) -> Callable[[float], int]:
-    """How one sample becomes a byte."""
-    if all(isinstance(one, bool) for one in samples):
-        return lambda one: 255 if one else 0
-    shift, factor = 0.0, 1.0
-    if normalize and any(isinstance(one, float) for one in samples):
-        finite = [one for one in samples if one == one and abs(one) != float("inf")]
-        shift, factor = _scale(min(finite, default=0.0), max(finite, default=0.0))
-    return lambda one: int(min(255.0, max(0.0, (one - shift) * factor)) + 0.5) if one == one else 0
-
-
-def _shape(nested: Any) -> tuple[int, ...]:
-    shape = []
-    while isinstance(nested, list | tuple):
-        shape.append(len(nested))
-        nested = nested[0] if nested else None
-    return tuple(shape)
-
-
-def _no_picture(shape: Sequence[int]) -> InvalidInput:
-    return InvalidInput(
-        f"no picture: an array of shape {tuple(shape)}",
-        hint="(H, W), (C, H, W) for tensors, (H, W, C) for arrays, with 1 to 4 channels; 1s in front are dropped",
-    )
-
-
-# -- records ----------------------------------------------------------------------------------------------
-
-
-def image_record(key: str, step: int, image: Image) -> tuple[JsonObject, list[tuple[str, bytes]]]:
-    """What the history says of one image, and the file to be kept: path below the run's files, bytes."""
-    path = _path(key, step, image)
-    record: JsonObject = {
-        "_type": "image-file",
-        "caption": image.caption,
-        "format": image.format,
-        "height": image.height,
-        "path": path,
-        "sha256": hashlib.sha256(image.data).hexdigest(),
-        "size": len(image.data),
-        "width": image.width,
+def _together(items: Sequence[Media], records: list[JsonObject]) -> JsonObject:
+    """One record of a list of media; of images sizes are those of the first."""
+    name, inner = _TOGETHER[items[0].TYPE]
+    captions: list[Json] = [record.get("caption") for record in records]
+    said: list[Json] | bool = captions if any(caption is not None for caption in captions) else False
+    both: JsonObject = {"_type": name, "captions": said, "count": len(items)}
+    paths: list[Json] = [record["path"] for record in records]
+    if inner:
+        return {**both, "filenames": paths, inner: cast("list[Json]", records)}
+    first = {part: records[0][part] for part in ("format", "height", "width")}
+    layers: JsonObject = {
+        f"all_{part}": [record.get(part) for record in records]
+        for part in ("boxes", "masks", "classes")
+        if any(part in record for record in records)
     }
-    return record, [(path, image.data)]
+    return {**both, "filenames": paths, **first, **layers}
 
 
-def images_record(key: str, step: int, images: Sequence[Image]) -> tuple[JsonObject, list[tuple[str, bytes]]]:
-    """The same of a list of images: one record with all files and captions; sizes are those of the first."""
-    files = [(_path(key, step, image), image.data) for image in images]
-    captions: list[Json] = [image.caption for image in images]
-    record: JsonObject = {
-        "_type": "images/separated",
-        "captions": captions if any(caption is not None for caption in captions) else False,
-        "count": len(images),
-        "filenames": [path for path, _ in files],
-        "format": images[0].format,
-        "height": images[0].height,
-        "width": images[0].width,
-    }
-    return record, files
-
-
-def _path(key: str, step: int, image: Image) -> str:
-    """``media/images/<key>_<step>_<hash>.png``; a key ``a/b`` makes a directory."""
-    parts = [part.encode()[:_KEY_BYTES].decode(errors="ignore").strip(". ") or "_" for part in key.split("/")]
-    safe = _UNSAFE.sub("_", "/".join(parts[:_KEY_PARTS]))
-    digest = hashlib.sha256(image.data).hexdigest()[:HASH_DIGITS]
-    suffix = _UNSAFE.sub("_", image.format)[:8]
-    return names.logical_path(f"media/images/{safe}_{step}_{digest}.{suffix}")
+def table_artifact(run_id: str, key: str) -> tuple[str, str]:
+    """The name of the artifact that holds a logged table, and of the table in it."""
+    safe = _UNUSABLE.sub("", key).lstrip(".-") or "table"
+    return f"run-{run_id}-{safe}"[: names.NAME_BYTES], safe[: names.NAME_BYTES]

@@ -22,12 +22,12 @@ from artvc.model import codec, merkle, names
 from artvc.model.ids import Id
 from artvc.model.objects import Commit, Content, Entry, Json, JsonObject, file_entry
 from artvc.sdk import environment, media, values
-from artvc.sdk.artifact import PathLike
+from artvc.sdk.artifact import Artifact, PathLike
 from artvc.sdk.config import Config
 from artvc.sdk.history import History
-from artvc.sdk.media import Image
 from artvc.sdk.run_artifacts import RunArtifacts
 from artvc.sdk.summary import Summary
+from artvc.sdk.table import Table
 from artvc.sdk.workspace import Workspace
 from artvc.settings import now
 
@@ -265,7 +265,8 @@ class Run(RunArtifacts):
         """Add values to the history, and make them the last ones in the summary.
 
         Args:
-            data: key to number, text, tensor of no axes, list, dict, :class:`artvc.Image` or list of images.
+            data: key to number, text, tensor of no axes, list, dict, media such as :class:`artvc.Image` and
+                :class:`artvc.Table`, alone or in lists and dicts.
             step: the row that they belong to.  Rows only follow one another: values for an earlier one are
                 dropped with a warning, values for the present one are merged into it.
             commit: the row is complete and the next one begins; True unless ``step`` is given.
@@ -288,7 +289,7 @@ class Run(RunArtifacts):
             raise UsageError(f"run {self.name} is finished", hint="call artvc.init() to begin another")
         history = self._history
         if history is None:
-            self.summary.update({key: value for key, value in data.items() if not _is_media(value)})
+            self.summary.update({key: value for key, value in data.items() if not media.holds_media(value)})
             self._disabled_step = max(self._disabled_step, step or 0) + int(commit)
             return
         if os.getpid() != self._pid:
@@ -305,16 +306,26 @@ class Run(RunArtifacts):
                 history.add(row, commit=commit)
 
     def _logged_value(self, key: str, value: object) -> Json:
-        """A value as the history holds it; pictures are stored."""
-        if not _is_media(value):
+        """A value as the history holds it; media are stored, and tables become versions of artifacts too."""
+        if not media.holds_media(value):
             return values.to_json(value)
-        if isinstance(value, Image):
-            record, files = media.image_record(key, self.step, value)
-        else:
-            record, files = media.images_record(key, self.step, cast("Sequence[Image]", value))
-        for path, data in files:
+        logged = media.log(key, self.step, value)
+        for path, data in logged.files.items():
             self._keep(path, data)
-        return record
+        for name, table, record in logged.tables:
+            record["artifact_path"] = self._log_table(name, table)
+        return logged.record
+
+    def _log_table(self, key: str, table: Table) -> str:
+        """Log a table as an artifact of its own; returns where it is."""
+        name, entry = media.table_artifact(self.id, key)
+        artifact = Artifact(name, "run_table")
+        first, *others = media.pack(table, entry)
+        for path, data in (first, *others):
+            with artifact.new_file(path, "wb") as file:
+                file.write(data)
+        self.log_artifact(artifact)
+        return f"artvc-artifact://{artifact.qualified_name}/{first[0]}"
 
     def _keep(self, path: str, data: bytes) -> None:
         """Put a file of the run into its directory."""
@@ -517,13 +528,6 @@ def outcome(error: BaseException | None) -> tuple[str, int]:
         code = error.code if isinstance(error.code, int) else int(error.code is not None)
         return ("failed" if code else "finished"), code
     return "failed", 1
-
-
-def _is_media(value: object) -> bool:
-    """An image, or a list of nothing but images."""
-    if isinstance(value, list | tuple):
-        return bool(value) and all(isinstance(one, Image) for one in value)
-    return isinstance(value, Image)
 
 
 def _whole(step: object) -> int:

@@ -9,8 +9,8 @@ import pytest
 
 import artvc
 from artvc.errors import InvalidInput, InvalidType
-from artvc.sdk import media
-from artvc.sdk.media import Pixels, encode_png
+from artvc.sdk import media_value
+from artvc.sdk.pixels import Pixels, encode_png
 
 
 def decode(data):
@@ -229,8 +229,115 @@ def test_images_of_a_dropped_step_are_not_kept(run_files):
     assert list(run_files()) == ["history.jsonl"]
 
 
+def test_batches_of_up_to_five_axes_become_one_picture():
+    small = [[[[n]] for n in range(9)]]  # (1, 9, 1, 1)
+    assert samples(artvc.Image([[small[0]]]))[0] == (9, 1, 1)
+    pixel = [[[[[n, 0, 0]]] for n in range(3)] for _ in range(4)]  # (4, 3, 1, 1, 3): twelve pictures
+    shape, data = samples(artvc.Image(pixel))
+    assert shape == (2 * 3 + 2, 8 * 3 + 2, 3)
+    assert data[3 * (26 * 2 + 5) :][:3] == bytes([1, 0, 0])
+
+
+def test_batches_are_the_same_with_and_without_numpy(monkeypatch):
+    pytest.importorskip("numpy")
+    batches = (
+        [[[[n, 2 * n, 3] for _ in range(4)] for _ in range(2)] for n in range(11)],
+        [[[[n / 10 for _ in range(4)] for _ in range(2)] for _ in range(3)] for n in range(3)],
+        [[[[[-n / 10, n, 0]] * 2] * 3] * 2 for n in range(5)],
+    )
+    made = [artvc.Image(batch) for batch in batches]
+    monkeypatch.setitem(__import__("sys").modules, "numpy", None)
+    assert [artvc.Image(batch) for batch in batches] == made
+
+
+@pytest.mark.usefixtures("numpy_or_not")
+def test_a_ragged_list_is_no_picture():
+    for bad in (
+        [[1, 2], [3]], [["x"]], [[[[1]], [[1, 2]]]] * 2, [[1, [2]]], [[[1] * 5] * 5, [[1] * 5] * 4, [[1] * 5] * 5],
+        [[[[1]] * 2] * 2, 3],
+    ):  # fmt: skip
+        with pytest.raises(InvalidInput, match="no picture"):
+            artvc.Image(bad)
+
+
+def test_file_types():
+    pixels = [[[255, 0, 0], [0, 255, 0], [0, 0, 255]]] * 2
+    bmp = artvc.Image(pixels, file_type="bmp")
+    assert (bmp.format, bmp.width, bmp.height) == ("bmp", 3, 2)
+    assert bmp.data[:2] == b"BM" and bmp.data[54:63] == bytes([0, 0, 255, 0, 255, 0, 255, 0, 0])
+    assert struct.unpack("<I", bmp.data[2:6]) == (len(bmp.data),) == (54 + 2 * 12,)
+    assert artvc.Image([[7]], file_type="bmp").data[54:] == bytes([7, 7, 7, 0])
+    with pytest.raises(InvalidInput, match="can't be kept as 'tiff'"):
+        artvc.Image(pixels, file_type="tiff")
+
+
+def test_file_types_are_what_pillow_reads(desk):
+    pictures = pytest.importorskip("PIL.Image")
+    pixels = [[[255, 0, 0]] * 8] * 8
+    for file_type, form in (("bmp", "BMP"), ("jpg", "JPEG"), ("jpeg", "JPEG"), ("png", "PNG"), ("PNG", "PNG")):
+        image = artvc.Image(pixels, file_type=file_type)
+        assert (image.image.format, image.image.size) == (form, (8, 8))
+        red, green, blue = image.image.convert("RGB").getpixel((4, 4))
+        assert red > 250 and green < 5 and blue < 5
+    assert artvc.Image(pictures.new("LA", (2, 2)), file_type="jpg").image.mode == "L"
+    (desk / "x.png").write_bytes(b"nothing")
+    with pytest.raises(InvalidInput, match="Pillow can read"):
+        artvc.Image("x.png").image  # noqa: B018
+
+
+def test_jpeg_without_pillow_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "PIL.Image", None)
+    with pytest.raises(artvc.errors.UsageError, match="needs pillow") as caught:
+        artvc.Image([[1]], file_type="jpg")
+    assert caught.value.hint == "pip install pillow"
+    with pytest.raises(artvc.errors.UsageError, match="needs pillow"):
+        artvc.Image([[1]]).image  # noqa: B018
+
+
+def test_another_image_is_copied_with_what_was_said_of_it():
+    first = artvc.Image([[1]], caption="c", masks={"m": {"mask_data": [[1]]}})
+    assert artvc.Image(first) == first
+    second = artvc.Image(first, caption="d")
+    assert (second.caption, second.data, second.masks) == ("d", first.data, first.masks)
+
+
+def test_images_are_equal_by_content():
+    assert artvc.Image([[1]], caption="c") == artvc.Image([[1]], caption="c")
+    for other in (
+        artvc.Image([[2]], caption="c"),
+        artvc.Image([[1]]),
+        artvc.Image([[1]], caption="c", file_type="bmp"),
+    ):
+        assert artvc.Image([[1]], caption="c") != other
+    assert len({artvc.Image([[1]]), artvc.Image([[1]])}) == 1
+
+
+def test_figures_axes_and_pyplot_of_matplotlib():
+    matplotlib = pytest.importorskip("matplotlib")
+    matplotlib.use("agg")
+    pyplot = pytest.importorskip("matplotlib.pyplot")
+
+    figure, axes = pyplot.subplots(figsize=(2, 1), dpi=50)
+    axes.plot([1, 2])
+    for thing in (figure, axes, pyplot):
+        image = artvc.Image(thing)
+        assert (image.width, image.height) == (100, 50) and image.data.startswith(b"\x89PNG")
+    assert artvc.Image(figure, file_type="jpg").image.format == "JPEG"
+    with artvc.init(project="p"):
+        artvc.log({"f": figure, "a": [axes], "p": pyplot})
+        assert [artvc.summary[key]["_type"] for key in "fap"] == ["image-file", "images/separated", "image-file"]
+    pyplot.close("all")
+
+
+def test_pictures_of_pillow_are_logged_as_images():
+    pictures = pytest.importorskip("PIL.Image")
+    with artvc.init(project="p"):
+        artvc.log({"p": pictures.new("RGB", (3, 2))})
+        assert artvc.summary["p"]["_type"] == "image-file"
+
+
 def test_arguments_without_meaning_are_said(capsys):
-    artvc.Image([[1]], boxes={"a": 1}, grouping=None)
-    assert "boxes" in capsys.readouterr().err
+    artvc.Image([[1]], colour="red", grouping=None)
+    assert "colour" in capsys.readouterr().err
     assert "2x1" in repr(artvc.Image([[1, 2]]))
-    assert media.HASH_DIGITS == 20
+    assert media_value.HASH_DIGITS == 20
