@@ -1,7 +1,7 @@
 """A run's configuration: a mapping whose values can also be read as attributes, and don't change by accident."""
 
 import json
-from collections.abc import Iterator, MutableMapping
+from collections.abc import Callable, Iterator, MutableMapping
 from typing import Any
 
 from artvc.errors import ConfigError
@@ -18,13 +18,16 @@ class Config(MutableMapping[str, Any]):
 
     Args:
         allow_val_change: allow changes by default (notebooks, where cells run again).
+        changed: called when something changed.
     """
 
-    __slots__ = ("_allow", "_values")
+    __slots__ = ("_allow", "_changed", "_values")
     _allow: bool
+    _changed: Callable[[], None]
     _values: dict[str, Json]
 
-    def __init__(self, *, allow_val_change: bool = False) -> None:
+    def __init__(self, *, allow_val_change: bool = False, changed: Callable[[], None] = lambda: None) -> None:
+        object.__setattr__(self, "_changed", changed)
         object.__setattr__(self, "_allow", allow_val_change)
         object.__setattr__(self, "_values", {})
 
@@ -49,6 +52,7 @@ class Config(MutableMapping[str, Any]):
     def __delitem__(self, key: str) -> None:
         self._allowed(key, None, self._allow)
         del self._values[key]
+        self._changed()
 
     def __iter__(self) -> Iterator[str]:
         return (key for key in list(self._values) if not key.startswith("_"))
@@ -83,11 +87,13 @@ class Config(MutableMapping[str, Any]):
             if key in self._values and not _same(self._values[key], value):
                 self._allowed(key, value, allow)
         self._values.update(fresh)
+        self._changed()
 
     def setdefaults(self, other: object) -> None:
         """Add the keys that are not there yet."""
         fresh = {_clean_key(key): value for key, value in _as_object(other).items()}
         self._values.update({key: value for key, value in fresh.items() if key not in self._values})
+        self._changed()
 
     def as_dict(self) -> dict[str, Any]:
         """A plain dict of all keys, hidden ones too."""

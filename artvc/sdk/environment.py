@@ -36,9 +36,14 @@ def mode(given: str | None) -> str:
     return _MODES[given or variable("MODE") or "online"]
 
 
+def silent() -> bool:
+    """Whether nothing may be printed."""
+    return flag("SILENT")
+
+
 def say(line: str) -> None:
     """Tell the user one line on stderr, unless silence was asked for."""
-    if not flag("SILENT"):
+    if not silent():
         print(f"artvc: {line}", file=sys.stderr)
 
 
