@@ -14,10 +14,33 @@ if TYPE_CHECKING:
     from artvc.errors import Error
     from artvc.sdk.artifact import Artifact
     from artvc.sdk.config import Config
-    from artvc.sdk.current import finish, init, log, log_artifact, save, use_artifact
+    from artvc.sdk.current import (
+        alert,
+        define_metric,
+        finish,
+        init,
+        join,
+        log,
+        log_artifact,
+        login,
+        mark_preempting,
+        require,
+        restore,
+        save,
+        setup,
+        teardown,
+        termerror,
+        termlog,
+        termwarn,
+        unwatch,
+        use_artifact,
+        util,
+        watch,
+    )
     from artvc.sdk.media import Image
     from artvc.sdk.repo import Repo
-    from artvc.sdk.run import Run
+    from artvc.sdk.run import AlertLevel, Run
+    from artvc.sdk.run_settings import Settings
     from artvc.sdk.summary import Summary
 
     config: Config
@@ -25,36 +48,70 @@ if TYPE_CHECKING:
     summary: Summary
 
 __all__ = [
+    "AlertLevel",
     "Artifact",
     "Error",
     "Image",
     "Repo",
     "Run",
+    "Settings",
     "__version__",
+    "alert",
     "config",
+    "define_metric",
     "errors",
     "finish",
     "init",
+    "join",
     "log",
     "log_artifact",
+    "login",
+    "mark_preempting",
+    "require",
+    "restore",
     "run",
     "save",
+    "setup",
     "summary",
+    "teardown",
+    "termerror",
+    "termlog",
+    "termwarn",
+    "unwatch",
     "use_artifact",
+    "util",
+    "watch",
 ]
 
 _HOMES: Final = {
+    "AlertLevel": "artvc.sdk.run",
     "Artifact": "artvc.sdk.artifact",
     "Error": "artvc.errors",
     "Image": "artvc.sdk.media",
     "Repo": "artvc.sdk.repo",
     "Run": "artvc.sdk.run",
+    "Settings": "artvc.sdk.run_settings",
+    "alert": "artvc.sdk.current",
+    "define_metric": "artvc.sdk.current",
     "finish": "artvc.sdk.current",
     "init": "artvc.sdk.current",
+    "join": "artvc.sdk.current",
     "log": "artvc.sdk.current",
     "log_artifact": "artvc.sdk.current",
+    "login": "artvc.sdk.current",
+    "mark_preempting": "artvc.sdk.current",
+    "require": "artvc.sdk.current",
+    "restore": "artvc.sdk.current",
     "save": "artvc.sdk.current",
+    "setup": "artvc.sdk.current",
+    "teardown": "artvc.sdk.current",
+    "termerror": "artvc.sdk.current",
+    "termlog": "artvc.sdk.current",
+    "termwarn": "artvc.sdk.current",
+    "unwatch": "artvc.sdk.current",
     "use_artifact": "artvc.sdk.current",
+    "util": "artvc.sdk.current",
+    "watch": "artvc.sdk.current",
 }
 # These change while the program runs, so they are looked up anew each time.
 _CURRENT: Final = frozenset({"config", "run", "summary"})

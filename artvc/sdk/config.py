@@ -1,12 +1,12 @@
 """A run's configuration: a mapping whose values can also be read as attributes, and don't change by accident."""
 
-import json
+import os
 from collections.abc import Callable, Iterator, MutableMapping
 from typing import Any
 
 from artvc.errors import ConfigError
 from artvc.model.objects import Json, JsonObject
-from artvc.sdk import values
+from artvc.sdk import config_file, values
 
 
 class Config(MutableMapping[str, Any]):
@@ -70,7 +70,7 @@ class Config(MutableMapping[str, Any]):
         """Add keys.
 
         Args:
-            other: a mapping, pairs, an ``argparse.Namespace``, or the path of a YAML or JSON file.
+            other: a mapping, pairs, an ``argparse.Namespace``, absl's flags, or the path of a YAML or JSON file.
             allow_val_change: whether keys may get another value than they have.
             more: keys by name.
 
@@ -125,37 +125,12 @@ def _as_object(given: object) -> JsonObject:
     """What W&B accepts as a config, as a JSON object."""
     if given is None:
         return {}
-    if isinstance(given, str):
-        return _read(given)
+    if isinstance(given, str | os.PathLike):
+        return config_file.read(os.fspath(given))
     if isinstance(given, list | tuple):
         given = dict(given)
+    elif callable(getattr(given, "flag_values_dict", None)):  # absl's flags
+        given = given.flag_values_dict()  # type: ignore[attr-defined]
     elif hasattr(given, "__dict__") and not hasattr(given, "keys"):
         given = vars(given)
     return values.to_object(given, what="config")
-
-
-def _read(path: str) -> JsonObject:
-    """A config file: YAML where PyYAML is installed, JSON always.  W&B's ``{key: {value: ..}}`` is understood."""
-    try:
-        with open(path, encoding="utf-8") as file:
-            text = file.read()
-    except OSError as exc:
-        raise ConfigError(f"cannot read config file {path!r}: {exc.strerror}") from exc
-    try:
-        found = json.loads(text)
-    except ValueError:
-        found = _read_yaml(path, text)
-    if isinstance(found, dict) and found and all(isinstance(one, dict) and "value" in one for one in found.values()):
-        found = {key: one["value"] for key, one in found.items()}
-    return values.to_object(found, what=f"config file {path!r}")
-
-
-def _read_yaml(path: str, text: str) -> object:
-    try:
-        import yaml  # type: ignore[import-untyped,unused-ignore]  # noqa: PLC0415 -- optional
-    except ImportError as exc:
-        raise ConfigError(f"cannot read YAML config {path!r}", hint="install pyyaml, or use JSON") from exc
-    try:
-        return yaml.safe_load(text)
-    except yaml.YAMLError as exc:
-        raise ConfigError(f"{path!r} is no valid YAML: {exc}") from exc

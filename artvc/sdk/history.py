@@ -243,7 +243,7 @@ def parse(line: bytes) -> JsonObject | None:
         row = json.loads(line)
     except (ValueError, RecursionError):
         return None
-    return {key: values.numbers(value) for key, value in row.items()} if isinstance(row, dict) else None
+    return {key: values.restored(value) for key, value in row.items()} if isinstance(row, dict) else None
 
 
 def rows(pieces: Iterable[bytes]) -> Iterator[JsonObject]:

@@ -138,10 +138,10 @@ class Run(RunArtifacts):
         disk.ensure_dir(os.path.join(directory, run_files.FILES))
         self._history = History(place.repo, directory, started=self._began)
         if earlier is not None:
-            self.config.update(values.numbers(earlier.config), allow_val_change=True)
+            self.config.update(values.restored(earlier.config), allow_val_change=True)
             self._take_files(place, earlier, directory)
             self._metrics.take_over(leftovers.read_json(place.repo, os.path.join(directory, run_files.METRICS)), {})
-            self.summary.take_over(cast("JsonObject", values.numbers(earlier.summary)))
+            self.summary.take_over(values.restored(earlier.summary))
             self._metrics.take_over(
                 leftovers.read_json(place.repo, os.path.join(directory, run_files.METRICS)), earlier.summary
             )
@@ -197,7 +197,7 @@ class Run(RunArtifacts):
         self._soon()
 
     def _soon(self) -> None:
-        if self._timer is None and self._history is not None and not self._ended:
+        if self._timer is None and self._history is not None and not self._ended and os.getpid() == self._pid:
             timer = threading.Timer(history.FLUSH_SECONDS, self._tick)
             timer.daemon = True
             self._timer = timer
@@ -361,6 +361,11 @@ class Run(RunArtifacts):
         return self._directory(self._place) if self._place else os.getcwd()
 
     @property
+    def repository(self) -> str:
+        """The path of ``.artvc`` that it is recorded in; "" where it is not."""
+        return str(self._place.repo.dir) if self._place else ""
+
+    @property
     def settings(self) -> Settings:
         """What was passed as ``settings``."""
         return self._settings
@@ -472,8 +477,8 @@ class Run(RunArtifacts):
         step_sync: bool | None = None,
         hidden: bool | None = None,
         summary: str | Sequence[str] | None = None,
-        goal: str | None = None,
         overwrite: bool | None = None,
+        goal: str | None = None,
     ) -> Metric:
         """Say what the summary keeps of a key, and which other key is its x axis.
 

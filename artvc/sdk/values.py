@@ -8,14 +8,14 @@ import enum
 import math
 import os
 from collections.abc import Mapping
-from typing import Final, Literal, cast
+from typing import Any, Final, Literal, cast
 
 from artvc.errors import InvalidInput, InvalidType, LimitExceeded
 from artvc.model.objects import JSON_DEPTH, Json, JsonObject
 
 NonFinite = Literal["null", "keep", "text"]
 ARRAY_ITEMS: Final = 100_000
-_NUMBERS: Final[dict[str, Json]] = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
+_NON_FINITE: Final = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 _PLAIN: Final = frozenset({int, bool, type(None)})
 
 
@@ -84,14 +84,14 @@ def to_object(value: object, *, what: str, non_finite: NonFinite = "keep", stric
     return cast("JsonObject", to_json(value, non_finite=non_finite, strict=strict))
 
 
-def numbers(value: Json) -> Json:
-    """A recorded value with the texts ``NaN``, ``Infinity`` and ``-Infinity`` as the numbers that they stand for."""
-    if type(value) is str:
-        return _NUMBERS.get(value, value)
-    if isinstance(value, list):
-        return [numbers(item) for item in value]
+def restored(value: Any) -> Any:
+    """Recorded JSON with NaN and infinities as floats again, where they were written as text."""
+    if isinstance(value, str):
+        return _NON_FINITE.get(value, value)
     if isinstance(value, dict):
-        return {key: numbers(item) for key, item in value.items()}
+        return {key: restored(one) for key, one in value.items()}
+    if isinstance(value, list):
+        return [restored(one) for one in value]
     return value
 
 
