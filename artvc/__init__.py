@@ -16,11 +16,34 @@ if TYPE_CHECKING:
     from artvc.sdk import plot
     from artvc.sdk.artifact import Artifact
     from artvc.sdk.config import Config
-    from artvc.sdk.current import finish, init, log, log_artifact, save, use_artifact
+    from artvc.sdk.current import (
+        alert,
+        define_metric,
+        finish,
+        init,
+        join,
+        log,
+        log_artifact,
+        login,
+        mark_preempting,
+        require,
+        restore,
+        save,
+        setup,
+        teardown,
+        termerror,
+        termlog,
+        termwarn,
+        unwatch,
+        use_artifact,
+        util,
+        watch,
+    )
     from artvc.sdk.image import Classes, Image
     from artvc.sdk.media_files import Audio, Histogram, Html, Molecule, Object3D, Plotly, Video
     from artvc.sdk.repo import Repo
-    from artvc.sdk.run import Run
+    from artvc.sdk.run import AlertLevel, Run
+    from artvc.sdk.run_settings import Settings
     from artvc.sdk.summary import Summary
     from artvc.sdk.table import Table
 
@@ -29,6 +52,7 @@ if TYPE_CHECKING:
     summary: Summary
 
 __all__ = [
+    "AlertLevel",
     "Artifact",
     "Audio",
     "Classes",
@@ -41,24 +65,41 @@ __all__ = [
     "Plotly",
     "Repo",
     "Run",
+    "Settings",
     "Table",
     "Video",
     "__version__",
+    "alert",
     "config",
     "data_types",
+    "define_metric",
     "errors",
     "finish",
     "init",
+    "join",
     "log",
     "log_artifact",
+    "login",
+    "mark_preempting",
     "plot",
+    "require",
+    "restore",
     "run",
     "save",
+    "setup",
     "summary",
+    "teardown",
+    "termerror",
+    "termlog",
+    "termwarn",
+    "unwatch",
     "use_artifact",
+    "util",
+    "watch",
 ]
 
 _HOMES: Final = {
+    "AlertLevel": "artvc.sdk.run",
     "Artifact": "artvc.sdk.artifact",
     "Audio": "artvc.sdk.media_files",
     "Classes": "artvc.sdk.image",
@@ -71,14 +112,30 @@ _HOMES: Final = {
     "Plotly": "artvc.sdk.media_files",
     "Repo": "artvc.sdk.repo",
     "Run": "artvc.sdk.run",
+    "Settings": "artvc.sdk.run_settings",
     "Table": "artvc.sdk.table",
     "Video": "artvc.sdk.media_files",
+    "alert": "artvc.sdk.current",
+    "define_metric": "artvc.sdk.current",
     "finish": "artvc.sdk.current",
     "init": "artvc.sdk.current",
+    "join": "artvc.sdk.current",
     "log": "artvc.sdk.current",
     "log_artifact": "artvc.sdk.current",
+    "login": "artvc.sdk.current",
+    "mark_preempting": "artvc.sdk.current",
+    "require": "artvc.sdk.current",
+    "restore": "artvc.sdk.current",
     "save": "artvc.sdk.current",
+    "setup": "artvc.sdk.current",
+    "teardown": "artvc.sdk.current",
+    "termerror": "artvc.sdk.current",
+    "termlog": "artvc.sdk.current",
+    "termwarn": "artvc.sdk.current",
+    "unwatch": "artvc.sdk.current",
     "use_artifact": "artvc.sdk.current",
+    "util": "artvc.sdk.current",
+    "watch": "artvc.sdk.current",
 }
 _MODULES: Final = {"data_types": "artvc.sdk.media", "errors": "artvc.errors", "plot": "artvc.sdk.plot"}
 # These change while the program runs, so they are looked up anew each time.

@@ -1,12 +1,12 @@
 """A run's configuration: a mapping whose values can also be read as attributes, and don't change by accident."""
 
-import json
-from collections.abc import Iterator, MutableMapping
+import os
+from collections.abc import Callable, Iterator, MutableMapping
 from typing import Any
 
 from artvc.errors import ConfigError
 from artvc.model.objects import Json, JsonObject
-from artvc.sdk import values
+from artvc.sdk import config_file, values
 
 
 class Config(MutableMapping[str, Any]):
@@ -18,13 +18,16 @@ class Config(MutableMapping[str, Any]):
 
     Args:
         allow_val_change: allow changes by default (notebooks, where cells run again).
+        changed: called when something changed.
     """
 
-    __slots__ = ("_allow", "_values")
+    __slots__ = ("_allow", "_changed", "_values")
     _allow: bool
+    _changed: Callable[[], None]
     _values: dict[str, Json]
 
-    def __init__(self, *, allow_val_change: bool = False) -> None:
+    def __init__(self, *, allow_val_change: bool = False, changed: Callable[[], None] = lambda: None) -> None:
+        object.__setattr__(self, "_changed", changed)
         object.__setattr__(self, "_allow", allow_val_change)
         object.__setattr__(self, "_values", {})
 
@@ -49,6 +52,7 @@ class Config(MutableMapping[str, Any]):
     def __delitem__(self, key: str) -> None:
         self._allowed(key, None, self._allow)
         del self._values[key]
+        self._changed()
 
     def __iter__(self) -> Iterator[str]:
         return (key for key in list(self._values) if not key.startswith("_"))
@@ -66,7 +70,7 @@ class Config(MutableMapping[str, Any]):
         """Add keys.
 
         Args:
-            other: a mapping, pairs, an ``argparse.Namespace``, or the path of a YAML or JSON file.
+            other: a mapping, pairs, an ``argparse.Namespace``, absl's flags, or the path of a YAML or JSON file.
             allow_val_change: whether keys may get another value than they have.
             more: keys by name.
 
@@ -83,11 +87,13 @@ class Config(MutableMapping[str, Any]):
             if key in self._values and not _same(self._values[key], value):
                 self._allowed(key, value, allow)
         self._values.update(fresh)
+        self._changed()
 
     def setdefaults(self, other: object) -> None:
         """Add the keys that are not there yet."""
         fresh = {_clean_key(key): value for key, value in _as_object(other).items()}
         self._values.update({key: value for key, value in fresh.items() if key not in self._values})
+        self._changed()
 
     def as_dict(self) -> dict[str, Any]:
         """A plain dict of all keys, hidden ones too."""
@@ -119,37 +125,12 @@ def _as_object(given: object) -> JsonObject:
     """What W&B accepts as a config, as a JSON object."""
     if given is None:
         return {}
-    if isinstance(given, str):
-        return _read(given)
+    if isinstance(given, str | os.PathLike):
+        return config_file.read(os.fspath(given))
     if isinstance(given, list | tuple):
         given = dict(given)
+    elif callable(getattr(given, "flag_values_dict", None)):  # absl's flags
+        given = given.flag_values_dict()  # type: ignore[attr-defined]
     elif hasattr(given, "__dict__") and not hasattr(given, "keys"):
         given = vars(given)
     return values.to_object(given, what="config")
-
-
-def _read(path: str) -> JsonObject:
-    """A config file: YAML where PyYAML is installed, JSON always.  W&B's ``{key: {value: ..}}`` is understood."""
-    try:
-        with open(path, encoding="utf-8") as file:
-            text = file.read()
-    except OSError as exc:
-        raise ConfigError(f"cannot read config file {path!r}: {exc.strerror}") from exc
-    try:
-        found = json.loads(text)
-    except ValueError:
-        found = _read_yaml(path, text)
-    if isinstance(found, dict) and found and all(isinstance(one, dict) and "value" in one for one in found.values()):
-        found = {key: one["value"] for key, one in found.items()}
-    return values.to_object(found, what=f"config file {path!r}")
-
-
-def _read_yaml(path: str, text: str) -> object:
-    try:
-        import yaml  # type: ignore[import-untyped,unused-ignore]  # noqa: PLC0415 -- optional
-    except ImportError as exc:
-        raise ConfigError(f"cannot read YAML config {path!r}", hint="install pyyaml, or use JSON") from exc
-    try:
-        return yaml.safe_load(text)
-    except yaml.YAMLError as exc:
-        raise ConfigError(f"{path!r} is no valid YAML: {exc}") from exc

@@ -15,6 +15,9 @@ _MODES: Final = {
 }
 
 
+_hushed = False
+
+
 def variable(name: str) -> str | None:
     """``ARTVC_<name>``, else ``WANDB_<name>``, else None; empty ones count as not set."""
     return os.environ.get(f"ARTVC_{name}") or os.environ.get(f"WANDB_{name}") or None
@@ -36,9 +39,20 @@ def mode(given: str | None) -> str:
     return _MODES[given or variable("MODE") or "online"]
 
 
+def hush(on: bool) -> None:
+    """Print nothing from now on, or only follow the environment again."""
+    global _hushed
+    _hushed = on
+
+
+def silent() -> bool:
+    """Whether nothing may be printed."""
+    return _hushed or flag("SILENT")
+
+
 def say(line: str) -> None:
     """Tell the user one line on stderr, unless silence was asked for."""
-    if not flag("SILENT"):
+    if not silent():
         print(f"artvc: {line}", file=sys.stderr)
 
 

@@ -1,11 +1,14 @@
 """A run: what a script uses, logs and finds, recorded as it happens.
 
 Every ``log_artifact`` and ``save`` makes a run commit of state ``running`` with all of the run so far, durable and
-visible when the call returns; ``finish`` makes the last one.  Between them the history and the images lie as files
-in ``.artvc/runs/<id>``, so that a killed run leaves them behind.
+visible when the call returns; ``finish`` makes the last one.  Between them history, images and a note of what the run
+knows lie as files in ``.artvc/runs/<id>``, at most a second behind, so that a killed run leaves them
+(:mod:`artvc.sdk.leftovers`).
 """
 
 import dataclasses
+import datetime
+import enum
 import glob
 import os
 import sys
@@ -13,27 +16,46 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Final, Self, cast
+from types import MappingProxyType, TracebackType
+from typing import Any, Final, Self, TextIO, cast
 
 from artvc import provenance, recording
-from artvc.errors import ArtvcError, InvalidInput, InvalidType, UsageError
-from artvc.model import codec, merkle, names
+from artvc.errors import ArtvcError, InvalidInput, InvalidType, NotFound, StorageError, StorageFull, UsageError
+from artvc.history import find_run
+from artvc.model import merkle, names
 from artvc.model.ids import Id
-from artvc.model.objects import Commit, Content, Entry, Json, JsonObject, file_entry
-from artvc.sdk import environment, media, values
+from artvc.model.objects import Commit, Entry, Json, JsonObject, file_entry
+from artvc.sdk import environment, footer, history, leftovers, media, metrics, process, run_files, values, workspace
 from artvc.sdk.artifact import Artifact, PathLike
 from artvc.sdk.config import Config
 from artvc.sdk.history import History
+from artvc.sdk.metrics import Metric, Metrics
 from artvc.sdk.run_artifacts import RunArtifacts
+from artvc.sdk.run_settings import Settings
 from artvc.sdk.summary import Summary
 from artvc.sdk.table import Table
+from artvc.sdk.watch import Watcher
 from artvc.sdk.workspace import Workspace
 from artvc.settings import now
 
-HISTORY: Final = "history.jsonl"
-# Up to this size each run commit holds the history; above it, only the last one does.
-HISTORY_IN_EVERY_COMMIT: Final = 4 * 1024 * 1024
+ALERT_CHARACTERS: Final = 10_000
+
+
+class AlertLevel(enum.Enum):
+    """How urgent an alert is."""
+
+    INFO = "INFO"
+    WARN = "WARN"
+    ERROR = "ERROR"
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class RunStatus:
+    """What is still to be sent to a server: nothing, ever."""
+
+    sync_items_total: int = 0
+    sync_items_pending: int = 0
+    sync_time: datetime.datetime | None = None
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +93,7 @@ class Run(RunArtifacts):
         allow_val_change: bool = False,
         earlier: Commit | None = None,
         previous: Id | None = None,
+        settings: Settings | None = None,
         when_over: Callable[["Run"], None] = lambda _: None,
     ) -> None:
         self._info = info
@@ -90,25 +113,42 @@ class Run(RunArtifacts):
         self._at_end: list[tuple[str, str]] = []
         self._warned: set[str] = set()
         self._disabled_step = 0
+        self._settings = settings if settings is not None else Settings()
+        self._quiet = bool(self._settings.silent or self._settings.quiet)
+        self._timer: threading.Timer | None = None
+        self._unwritten = False
+        self._preempting = False
+        self._alerted: dict[str, float] = {}
+        self._metrics = Metrics()
+        self._watcher = Watcher(self._log_open)
         self.resumed = earlier is not None
-        self.config = Config(allow_val_change=allow_val_change)
-        self.summary = Summary()
+        self.config = Config(allow_val_change=allow_val_change, changed=self._changed)
+        self.summary = Summary(self._metrics, changed=self._changed)
         self._history: History | None = None
         if place is not None:
             self._open(place, earlier)
+        self._starting_step = self.step
 
     def _open(self, place: Workspace, earlier: Commit | None) -> None:
         """Make the run's own directory, and take over what an earlier part of the run left."""
         directory = self._directory(place)
-        place.repo.disk.ensure_dir(directory)
+        disk = place.repo.disk
+        disk.ensure_dir(str(place.repo.dir / leftovers.DIRECTORY))
+        disk.ensure_dir(directory)
+        disk.ensure_dir(os.path.join(directory, run_files.FILES))
         self._history = History(place.repo, directory, started=self._began)
         if earlier is not None:
-            self.config.update(earlier.config, allow_val_change=True)
-            self.summary.update(earlier.summary)
+            self.config.update(values.restored(earlier.config), allow_val_change=True)
             self._take_files(place, earlier, directory)
+            self._metrics.take_over(leftovers.read_json(place.repo, os.path.join(directory, run_files.METRICS)), {})
+            self.summary.take_over(values.restored(earlier.summary))
+            self._metrics.take_over(
+                leftovers.read_json(place.repo, os.path.join(directory, run_files.METRICS)), earlier.summary
+            )
             self._history.resume()
-        elif os.path.exists(self._history.path):  # an id used again without resume begins anew
-            place.repo.disk.unlink(self._history.path)
+        else:  # an id used again without resume begins anew
+            for name in (history.NAME, run_files.STATE, run_files.METRICS, run_files.ALERTS):
+                disk.discard(os.path.join(directory, name))
         self._provenance = provenance.capture(Path.cwd(), [sys.executable, *sys.argv])
         self._author = provenance.author(place.repo.settings)
         self._note(directory)
@@ -118,28 +158,90 @@ class Run(RunArtifacts):
             return
         repo = place.repo
         self._files = dict(merkle.walk(earlier.files, repo.objects.get))
-        history = self._files.pop(HISTORY, None)
-        path = os.path.join(directory, HISTORY)
-        if history is not None and not (os.path.exists(path) and os.path.getsize(path) >= history.size):
-            repo.disk.write_file(path, repo.read(history), tmp=str(repo.dir / "tmp"), durable=False)
+        for name in (history.NAME, run_files.METRICS, run_files.ALERTS):
+            entry = self._files.pop(name, None)
+            path = os.path.join(directory, name)
+            if entry is not None and not (os.path.exists(path) and os.path.getsize(path) >= entry.size):
+                repo.disk.write_file(path, repo.read(entry), tmp=str(repo.dir / "tmp"), durable=False)
 
     def _note(self, directory: str) -> None:
-        """Leave a note of who runs here, by which a killed run can be told from a slow one."""
+        """Leave a note of who runs here, by which a killed run can be told from a slow one and recovered."""
         note: JsonObject = {
-            "host": str(self._provenance.environment.get("host", "")),
+            "author": self._author,
+            "born": process.birth(self._pid),
+            "code": self._provenance.code,
+            "entity": self.entity,
+            "environment": self._provenance.environment,
+            "group": self.group,
+            "host": process.host(),
             "id": self.id,
             "job_type": self.job_type,
             "name": self.name,
+            "notes": self.notes,
             "pid": self._pid,
             "project": self.project,
             "started": self._started,
+            "tags": list(self.tags),
         }
-        repo = self._workspace().repo
-        path = os.path.join(directory, "run.json")
-        repo.disk.write_file(path, codec.encode_json(note), tmp=str(repo.dir / "tmp"), durable=False)
+        leftovers.write(self._workspace().repo, directory, run_files.NOTE, note)
+        self._write_state()
 
     def _directory(self, place: Workspace) -> str:
-        return str(place.repo.dir / "runs" / self.id)
+        return leftovers.directory_of(place.repo, self.id)
+
+    # -- what a killed run leaves -------------------------------------------------------------------------
+
+    def _changed(self) -> None:
+        """See to it that what is known by now is on disk within a second."""
+        self._unwritten = True
+        self._soon()
+
+    def _soon(self) -> None:
+        if self._timer is None and self._history is not None and not self._ended and os.getpid() == self._pid:
+            timer = threading.Timer(history.FLUSH_SECONDS, self._tick)
+            timer.daemon = True
+            self._timer = timer
+            try:
+                timer.start()
+            except RuntimeError:  # the interpreter ends and starts no threads any more
+                self._tick()
+
+    def _tick(self) -> None:
+        """Write what waits; on a full disk try again a little later."""
+        with self._lock:
+            self._timer = None
+            if self._ended or self._history is None or os.getpid() != self._pid:
+                return
+            written = self._history.flush()
+            if self._unwritten or self._history.open_row:
+                written &= self._write_state()
+            if not written:
+                self._soon()
+
+    def _write_state(self) -> bool:
+        """Note what is not in the history: config, summary, inputs, the open row; False where the disk is full."""
+        state: JsonObject = {
+            "config": self.config.to_json(),
+            "inputs": leftovers.as_json(self._inputs.values()),
+            "job_type": self.job_type,
+            "name": self.name,
+            "notes": self.notes,
+            "open_row": values.to_json(self._history.open_row, non_finite="text") if self._history else {},
+            "preempting": self._preempting,
+            "summary": self.summary.to_json(),
+            "tags": list(self.tags),
+        }
+        place = self._workspace()
+        directory = self._directory(place)
+        try:
+            leftovers.write(place.repo, directory, run_files.STATE, state)
+            if self._metrics:
+                leftovers.write(place.repo, directory, run_files.METRICS, self._metrics.to_json())
+        except (StorageError, StorageFull) as exc:
+            self._warn_once(f"the run's state is not written yet: {exc}")
+            return False
+        self._unwritten = False
+        return True
 
     def __enter__(self) -> Self:
         return self
@@ -168,8 +270,15 @@ class Run(RunArtifacts):
 
     @property
     def name(self) -> str:
-        """For people, such as ``sunny-smoke-1``."""
+        """For people, such as ``sunny-smoke-1``; may be set."""
         return self._info.name
+
+    @name.setter
+    def name(self, name: str) -> None:
+        self._info = dataclasses.replace(
+            self._info, name=names.check_text("run name", str(name), names.FILE_NAME_BYTES)
+        )
+        self._changed()
 
     @property
     def project(self) -> str:
@@ -203,6 +312,7 @@ class Run(RunArtifacts):
     @notes.setter
     def notes(self, text: str | None) -> None:
         self._info = dataclasses.replace(self._info, notes=text or "")
+        self._changed()
 
     @property
     def tags(self) -> tuple[str, ...]:
@@ -211,7 +321,9 @@ class Run(RunArtifacts):
 
     @tags.setter
     def tags(self, tags: Sequence[str]) -> None:
-        self._info = dataclasses.replace(self._info, tags=tuple(sorted(set(map(str, tags)))))
+        listed = [tags] if isinstance(tags, str) else tags or ()
+        self._info = dataclasses.replace(self._info, tags=tuple(sorted(set(map(str, listed)))))
+        self._changed()
 
     @property
     def path(self) -> str:
@@ -224,9 +336,53 @@ class Run(RunArtifacts):
         return f"artvc show {self.id}"
 
     @property
+    def project_url(self) -> str:
+        """How to look at its project: a command."""
+        return f"artvc run ls --project {self.project}"
+
+    def get_url(self) -> str:
+        """:attr:`url`, as W&B also spells it."""
+        return self.url
+
+    def get_project_url(self) -> str:
+        """:attr:`project_url`, as W&B also spells it."""
+        return self.project_url
+
+    @property
     def dir(self) -> str:
-        """The run's own directory."""
+        """A directory for the script's own files: what lies there when the run ends is saved with it."""
+        if self._place is None:
+            return os.getcwd()
+        return os.path.join(self._directory(self._place), run_files.FILES)
+
+    @property
+    def sync_dir(self) -> str:
+        """The run's own directory below ``.artvc/runs``: what it has not committed yet."""
         return self._directory(self._place) if self._place else os.getcwd()
+
+    @property
+    def repository(self) -> str:
+        """The path of ``.artvc`` that it is recorded in; "" where it is not."""
+        return str(self._place.repo.dir) if self._place else ""
+
+    @property
+    def settings(self) -> Settings:
+        """What was passed as ``settings``."""
+        return self._settings
+
+    @property
+    def config_static(self) -> Mapping[str, Any]:
+        """The configuration as it is now; it can't be changed."""
+        return MappingProxyType(self.config.as_dict())
+
+    @property
+    def starting_step(self) -> int:
+        """The first step of this process: 0, or where the run that it resumed ended."""
+        return self._starting_step
+
+    @property
+    def sweep_id(self) -> None:
+        """None: there are no sweeps."""
 
     @property
     def step(self) -> int:
@@ -276,7 +432,7 @@ class Run(RunArtifacts):
             InvalidType: ``data`` is no dict with text for keys, or the step no whole number.
             UsageError: the run is finished.
         """
-        if not isinstance(data, Mapping):
+        if type(data) is not dict and not isinstance(data, Mapping):
             raise InvalidType(f"log() takes a dict, not {type(data).__name__}")
         for key in data:
             if type(key) is not str and not isinstance(key, str):
@@ -287,23 +443,209 @@ class Run(RunArtifacts):
             commit = step is None
         if self._ended:
             raise UsageError(f"run {self.name} is finished", hint="call artvc.init() to begin another")
-        history = self._history
-        if history is None:
-            self.summary.update({key: value for key, value in data.items() if not media.holds_media(value)})
+        rows = self._history
+        if rows is None:
+            self.summary.take_row(
+                {key: values.to_json(value) for key, value in data.items() if not media.holds_media(value)}
+            )
             self._disabled_step = max(self._disabled_step, step or 0) + int(commit)
             return
         if os.getpid() != self._pid:
             self._warn_once("this process was forked from the run's: what it logs is dropped")
             return
         with self._lock:
-            if history.choose_step(step):
+            if rows.choose_step(step):
                 row: dict[str, Json] = {}
                 for key, value in data.items():
                     kind = type(value)
                     plain = kind is float or kind is int
                     row[key] = value if plain else self._logged_value(key, value)
+                if self._metrics:
+                    self._metrics.complete(row)
                 self.summary.take_row(row)
-                history.add(row, commit=commit)
+                rows.add(row, commit=commit)
+                self._unwritten = True
+                if self._timer is None:
+                    self._soon()
+
+    def _log_open(self, data: Mapping[str, Any]) -> None:
+        """Add values to the row that is open, without completing it."""
+        if not self._ended and os.getpid() == self._pid:
+            self.log(data, commit=False)
+
+    def define_metric(
+        self,
+        name: str,
+        step_metric: str | Metric | None = None,
+        step_sync: bool | None = None,
+        hidden: bool | None = None,
+        summary: str | Sequence[str] | None = None,
+        overwrite: bool | None = None,
+        goal: str | None = None,
+    ) -> Metric:
+        """Say what the summary keeps of a key, and which other key is its x axis.
+
+        Args:
+            name: the key, or a pattern such as ``val/*``; a key's own definition goes before patterns.
+            step_metric: the key that it is drawn against.
+            step_sync: whether rows that have the key without ``step_metric`` get its last value; True where
+                ``step_metric`` is given.
+            hidden: leave it out of what is drawn by itself.
+            summary: ``min``, ``max``, ``mean``, ``last``, ``first``, ``best``, ``none``; several with commas or as a
+                list.  ``run.summary["loss"]`` is then ``{"min": 0.1}`` (``run.summary["loss.min"]`` reads it too).
+                Without, it is the last value.
+            goal: ``minimize`` or ``maximize``: what ``best`` means; minimize if not given.
+            overwrite: forget what was defined of this name before; else only what is said anew changes.
+
+        Returns:
+            the definition.
+
+        Raises:
+            InvalidType: a name that is no text.
+            InvalidInput: an unknown summary or goal.
+        """
+        metric, step = metrics.checked(name, step_metric, step_sync, hidden, summary, goal)
+        with self._lock:
+            if step is not None and self._metrics.of(step.name) is None:
+                self._metrics.define(step, overwrite=False)
+            metric = self._metrics.define(metric, overwrite=bool(overwrite))
+            self._changed()
+        return metric
+
+    def watch(
+        self,
+        models: object,
+        criterion: object = None,
+        log: str | None = "gradients",
+        log_freq: int = 1000,
+        idx: int | None = None,
+        log_graph: bool = False,
+    ) -> None:
+        """Log the L2 norms of a PyTorch model's gradients or parameters with the rows.
+
+        Where W&B keeps histograms, the history gets one number for each parameter: ``gradients/<name>``,
+        ``parameters/<name>``.
+
+        Args:
+            models: one, or a list.
+            criterion: accepted for W&B's sake.
+            log: "gradients", "parameters", "all" or None.
+            log_freq: of so many backward (or forward) passes one is logged, beginning with the first.
+            idx: number of the first model.
+            log_graph: accepted without effect, with a warning.
+
+        Raises:
+            InvalidType: no PyTorch model.
+            InvalidInput: an unknown ``log`` or ``log_freq``.
+            UsageError: the model is watched already.
+        """
+        if log_graph:
+            self._warn_once("watch: log_graph has no effect here")
+        self._watcher.watch(models, log, log_freq, idx)
+
+    def unwatch(self, models: object = None) -> None:
+        """Stop watching some models; None: all."""
+        self._watcher.unwatch(models)
+
+    def alert(
+        self,
+        title: str,
+        text: str,
+        level: str | AlertLevel | None = None,
+        wait_duration: int | float | datetime.timedelta | None = None,
+    ) -> None:
+        """Tell people of something: printed, and kept in ``alerts.jsonl`` among the run's files.
+
+        Args:
+            title: one line.
+            text: what there is to say.
+            level: INFO (if not given), WARN or ERROR.
+            wait_duration: seconds during which alerts of the same title are dropped; 60 if not given.
+
+        Raises:
+            InvalidInput: no such level.
+        """
+        name = level.value if isinstance(level, AlertLevel) else str(level or "INFO").upper()
+        if name not in AlertLevel.__members__:
+            raise InvalidInput(f"unknown level {level!r}", hint="use 'INFO', 'WARN' or 'ERROR'")
+        pause = wait_duration.total_seconds() if isinstance(wait_duration, datetime.timedelta) else wait_duration
+        moment = time.monotonic()
+        with self._lock:
+            if moment < self._alerted.get(title, float("-inf")) + (60.0 if pause is None else pause):
+                return
+            self._alerted[title] = moment
+            environment.say(f"alert ({name}): {title}: {text}")
+            if self._place is None:
+                return
+            self._usable()
+            told: dict[str, Json] = {
+                "level": name,
+                "step": self.step,
+                "text": str(text)[:ALERT_CHARACTERS],
+                "time": now(),
+                "title": str(title)[:ALERT_CHARACTERS],
+            }
+            disk = self._place.repo.disk
+            fd = disk.open_append(os.path.join(self.sync_dir, run_files.ALERTS))
+            try:
+                disk.write(fd, [(history.line_of(told) + "\n").encode("utf-8", "backslashreplace")])
+            finally:
+                disk.close(fd)
+
+    def restore(
+        self, name: str, run_path: str | None = None, replace: bool = False, root: PathLike | None = None
+    ) -> TextIO:
+        """Bring back a file that a run saved.
+
+        Args:
+            name: as :meth:`save` or :attr:`dir` had it.
+            run_path: ``[project/]`` and id or name of the run; None: this one.
+            replace: also where a file of that name is there; else that is opened as it is.
+            root: directory to put it into; :attr:`dir` if not given.
+
+        Returns:
+            the file, opened for reading text; its ``name`` is the path.
+
+        Raises:
+            NotFound: no such run, or no such file in it (a ValueError).
+            InvalidInput: a name that leads out of ``root``.
+        """
+        return restore(self._place or workspace.find(), self, name, run_path, replace, root)
+
+    def mark_preempting(self) -> None:
+        """Say that the machine may be taken away: all that was logged is on disk when this returns."""
+        if self._place is None:
+            return
+        with self._lock:
+            self._usable()
+            self._preempting = True
+            cast("History", self._history).flush()
+            self._write_state()
+
+    def status(self) -> RunStatus:
+        """What is still to be sent to a server: nothing."""
+        return RunStatus()
+
+    def display(self, height: int = 420, hidden: bool = False) -> bool:
+        """Show the run: in a notebook as HTML, elsewhere as text on stderr.  Returns whether it was HTML."""
+        shown = getattr(sys.modules.get("IPython.display"), "display", None)
+        markup = getattr(sys.modules.get("IPython.display"), "HTML", None)
+        if environment.in_notebook() and shown and markup:
+            shown(markup(self.to_html(height, hidden)))
+            return True
+        environment.say(f"run {self.name} ({self.id}) in project {self.project}: {self._state}")
+        self._say_values()
+        return False
+
+    def to_html(self, height: int = 420, hidden: bool = False) -> str:
+        """The run as a piece of HTML: what it is, config, summary."""
+        facts = {"id": self.id, "project": self.project, "state": self._state, "step": str(self.step)}
+        found = footer.page(self.name, facts, self.config.to_json(), self.summary.to_json())
+        return f"<details><summary>run {self.id}</summary>{found}</details>" if hidden else found
+
+    def join(self, exit_code: int | None = None) -> None:
+        """:meth:`finish`, as W&B once spelt it."""
+        self.finish(exit_code)
 
     def _logged_value(self, key: str, value: object) -> Json:
         """A value as the history holds it; media are stored, and tables become versions of artifacts too."""
@@ -330,13 +672,13 @@ class Run(RunArtifacts):
     def _keep(self, path: str, data: bytes) -> None:
         """Put a file of the run into its directory."""
         repo = self._workspace().repo
-        here = self.dir
+        here = self.sync_dir
         *parents, _ = path.split("/")
         for parent in parents:
             here = os.path.join(here, parent)
             if not os.path.isdir(here):
                 repo.disk.ensure_dir(here)
-        repo.disk.write_file(os.path.join(self.dir, path), data, tmp=str(repo.dir / "tmp"), durable=False)
+        repo.disk.write_file(os.path.join(self.sync_dir, path), data, tmp=str(repo.dir / "tmp"), durable=False)
 
     def save(
         self, glob_str: PathLike | None = None, base_path: PathLike | None = None, policy: str = "live"
@@ -433,21 +775,12 @@ class Run(RunArtifacts):
 
     def _store_files(self, ingest: Any, *, final: bool) -> Id | None:
         """Take in the run's own files; returns the tree of all, or None."""
-        history = cast("History", self._history)
-        history.complete() if final else history.flush()
-        files = {
-            path: entry
-            for path, entry in self._files.items()
-            if entry.id and ingest.has(Content(entry.kind, entry.id, entry.size))
-        }
-        for path in sorted(self._files.keys() - files.keys()):
-            environment.warn(f"{path!r} of the run was lost when the disk failed")
-        for path, disk in _below(self.dir, "media"):
-            if path not in files:
-                files[path] = file_entry(path.rpartition("/")[2], ingest.add_file(disk).content)
-        self._files = dict(files)
-        if os.path.exists(history.path) and (final or os.path.getsize(history.path) <= HISTORY_IN_EVERY_COMMIT):
-            files[HISTORY] = file_entry(HISTORY, ingest.add_file(history.path).content)
+        rows = cast("History", self._history)
+        rows.complete() if final else rows.flush()
+        self._write_state()
+        files = run_files.take_in(ingest, self.sync_dir, self._files, final=final)
+        own = {history.NAME, run_files.METRICS, run_files.ALERTS}
+        self._files = {path: entry for path, entry in files.items() if path not in own}
         return merkle.write_tree(files.items(), ingest.put).id if files else None
 
     def finish(self, exit_code: int | None = None, quiet: bool | None = None) -> None:
@@ -455,11 +788,13 @@ class Run(RunArtifacts):
 
         Args:
             exit_code: 0 or None for success; others make it ``failed``.
-            quiet: accepted for W&B's sake.
+            quiet: say nothing of it.
 
         Raises:
-            StorageFull, StorageError: the last commit could not be made; what was logged before is there.
+            StorageFull, StorageError: the last commit could not be made; what was logged is in ``.artvc/runs``, and
+                ``artvc run recover`` makes a commit of it once the process is over.
         """
+        self._quiet = self._quiet or bool(quiet)
         self._finish("failed" if exit_code else "finished", exit_code or 0)
 
     def _finish(self, state: str, exit_code: int) -> None:
@@ -468,6 +803,10 @@ class Run(RunArtifacts):
                 return
             self._ended = True
             self._state = state
+            self._watcher.unwatch()
+            if self._timer is not None:
+                self._timer.cancel()
+                self._timer = None
             self._when_over(self)
             if self._place is None:
                 return
@@ -479,8 +818,8 @@ class Run(RunArtifacts):
                 if self._history is not None:
                     self._history.close()
                 self._place.rest()
-        self._clear()
         self._say_what_became()
+        run_files.clear(self._place.repo.disk, self.sync_dir)
 
     def _take_if_there(self, path: str, disk: str) -> None:
         try:
@@ -488,23 +827,28 @@ class Run(RunArtifacts):
         except ArtvcError as exc:
             environment.warn(f"not saved: {exc}")
 
-    def _clear(self) -> None:
-        """Remove the run's own directory: all that was in it is in the last commit."""
-        disk = self._workspace().repo.disk
-        for directory, below, files in os.walk(self.dir, topdown=False):
-            for name in files:
-                disk.discard(os.path.join(directory, name))
-            for name in below:
-                _remove_directory(disk, os.path.join(directory, name))
-        _remove_directory(disk, self.dir)
-
     def _say_what_became(self) -> None:
+        if self._quiet:
+            return
+        self._say_values()
         logged = ", ".join(dict.fromkeys(self._logged_labels))
         environment.say(
             f"run {self.name} {self._state}"
             + (f"; logged {logged}" if logged else "")
             + f"; see 'artvc show {self.id}'"
         )
+
+    def _say_values(self) -> None:
+        """Tell the history as curves and the summary as a table."""
+        if environment.silent():
+            return
+        hidden = [key for key in self.summary if (metric := self._metrics.of(key)) is not None and metric.hidden]
+        rows: list[JsonObject] = []
+        if self._place is not None and self._history is not None:
+            rows = history.sample(self._place.repo.disk, self._history.path)
+        encoding = getattr(sys.stderr, "encoding", None) or "ascii"
+        for line in footer.lines(rows, self.summary.to_json(), encoding=encoding, skip=hidden):
+            environment.say(line)
 
     def _warn_once(self, line: str) -> None:
         if line not in self._warned:
@@ -514,6 +858,7 @@ class Run(RunArtifacts):
     def _forget(self) -> None:
         """In a forked child: the run is the parent's, and so is what is buffered."""
         self._lock = threading.RLock()
+        self._timer = None
         if self._history is not None:
             self._history.forget()
 
@@ -553,18 +898,36 @@ def _saved_path(path: str, pattern: str, base_path: PathLike | None) -> str:
     return "saved/" + names.logical_path(relative.replace(os.sep, "/"))
 
 
-def _below(root: str, top: str) -> list[tuple[str, str]]:
-    """The files below a directory of a root: path from the root, and path on disk."""
-    found = []
-    for directory, _, files in os.walk(os.path.join(root, top)):
-        for name in files:
-            disk = os.path.join(directory, name)
-            found.append((os.path.relpath(disk, root).replace(os.sep, "/"), disk))
-    return sorted(found)
+def restore(
+    place: Workspace, run: Run | None, name: str, run_path: str | None, replace: bool, root: PathLike | None
+) -> TextIO:
+    """See :meth:`Run.restore`; without a run, files go into the working directory."""
+    if run_path is None and run is None:
+        raise UsageError("restore() needs run_path where there is no run", hint="give it as project/run-id")
+    logical = names.logical_path(name)
+    base = os.path.abspath(root or (run.dir if run is not None else os.getcwd()))
+    target = os.path.join(base, *logical.split("/"))
+    if replace or not os.path.exists(target):
+        files = run._files if run is not None and run_path is None else files_of(place, str(run_path))
+        entry = files.get(f"{run_files.SAVED}/{logical}") or files.get(logical)
+        if entry is None:
+            raise NotFound(f"no file {name!r} in run {run_path or (run.id if run else '')!r}")
+        disk = place.repo.disk
+        here = base
+        for part in ("", *logical.split("/")[:-1]):
+            here = os.path.join(here, part) if part else here
+            if os.path.islink(here):
+                raise InvalidInput(f"{here!r} is a link, so that {name!r} would lie elsewhere")
+            if not os.path.isdir(here):
+                disk.ensure_dir(here)
+        disk.write_file(target, place.repo.read(entry), tmp=os.path.dirname(target), durable=False)
+    return open(target, encoding="utf-8")  # the caller's to close, as with W&B
 
 
-def _remove_directory(disk: Any, path: str) -> None:
-    try:
-        disk.rmdir(path)
-    except (ArtvcError, OSError):
-        return
+def files_of(place: Workspace, run_path: str) -> dict[str, Entry]:
+    """The files of a recorded run, by path.  Raises NotFound, InvalidInput."""
+    parts = run_path.strip("/").split("/")
+    if len(parts) > 2:  # W&B's entity/project/run
+        parts = parts[-2:]
+    tree = place.repo.commit(find_run(place.repo, "/".join(parts)).commit).files
+    return dict(merkle.walk(tree, place.repo.objects.get)) if tree is not None else {}

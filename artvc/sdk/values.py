@@ -8,13 +8,14 @@ import enum
 import math
 import os
 from collections.abc import Mapping
-from typing import Final, Literal, cast
+from typing import Any, Final, Literal, cast
 
 from artvc.errors import InvalidInput, InvalidType, LimitExceeded
 from artvc.model.objects import JSON_DEPTH, Json, JsonObject
 
 NonFinite = Literal["null", "keep", "text"]
 ARRAY_ITEMS: Final = 100_000
+_NON_FINITE: Final = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 _PLAIN: Final = frozenset({int, bool, type(None)})
 
 
@@ -22,11 +23,12 @@ def to_json(value: object, *, non_finite: NonFinite = "keep", strict: bool = Fal
     """A value as JSON types; what is plain comes back as it is, containers are copied.
 
     Args:
-        value: numbers (0-d tensors too) become int or float; tensors, tuples and sets lists; paths text;
+        value: numbers (tensors of one item too) become int or float; tensors, tuples and sets lists; paths text;
             slices and dataclass-like mappings dicts; keys text.
         non_finite: NaN and infinities are kept as floats; written as the text ``NaN``, ``Infinity``,
             ``-Infinity``; or, for metadata, NaN is None and infinities are refused.
-        strict: refuse what has no JSON form; else its ``str()`` stands for it.
+        strict: refuse what has no JSON form, and keep the axes of tensors of one item; else the ``str()`` of
+            such a thing stands for it.
         depth: of the value inside another.
 
     Raises:
@@ -53,7 +55,8 @@ def to_json(value: object, *, non_finite: NonFinite = "keep", strict: bool = Fal
         return [inner(item) for item in value]
     if isinstance(value, set | frozenset):
         return [inner(item) for item in sorted(value, key=lambda one: (type(one).__name__, repr(one)))]
-    plain = _scalar(value, non_finite)
+    value = _on_the_host(value)
+    plain = _scalar(value, non_finite, one_item=not strict)
     if plain is not None:
         return plain[0]
     if _is_array(value):
@@ -81,6 +84,17 @@ def to_object(value: object, *, what: str, non_finite: NonFinite = "keep", stric
     return cast("JsonObject", to_json(value, non_finite=non_finite, strict=strict))
 
 
+def restored(value: Any) -> Any:
+    """Recorded JSON with NaN and infinities as floats again, where they were written as text."""
+    if isinstance(value, str):
+        return _NON_FINITE.get(value, value)
+    if isinstance(value, dict):
+        return {key: restored(one) for key, one in value.items()}
+    if isinstance(value, list):
+        return [restored(one) for one in value]
+    return value
+
+
 def _number(number: float, non_finite: NonFinite) -> Json:
     if math.isfinite(number) or non_finite == "keep":
         return number
@@ -91,8 +105,22 @@ def _number(number: float, non_finite: NonFinite) -> Json:
     raise InvalidInput(f"metadata can't hold {number}", hint="JSON knows no infinities; use a large number or text")
 
 
-def _scalar(value: object, non_finite: NonFinite) -> tuple[Json] | None:
-    """A single value in a wrapping of some library; a tuple, as None is a value too."""
+def _on_the_host(value: object) -> object:
+    """TensorFlow's tensors, which know neither ``item`` nor ``tolist``, as arrays."""
+    if hasattr(value, "shape") and not hasattr(value, "tolist") and not hasattr(value, "item"):
+        array = getattr(value, "numpy", None)
+        return array() if callable(array) else value
+    return value
+
+
+def _scalar(value: object, non_finite: NonFinite, *, one_item: bool) -> tuple[Json] | None:
+    """A single value in a wrapping of some library; a tuple, as None is a value too.
+
+    Args:
+        value: of any type.
+        non_finite: as for :func:`to_json`.
+        one_item: an array of one item counts as that item, whatever its axes.
+    """
     if isinstance(value, enum.Enum):
         return (to_json(value.value, non_finite=non_finite),)
     if isinstance(value, str):
@@ -110,10 +138,15 @@ def _scalar(value: object, non_finite: NonFinite) -> tuple[Json] | None:
     if isinstance(value, slice):
         parts = {"slice_start": value.start, "slice_stop": value.stop, "slice_step": value.step}
         return ({name: to_json(part, non_finite=non_finite) for name, part in parts.items()},)
-    if getattr(value, "shape", None) == () and hasattr(value, "item"):
+    shape = getattr(value, "shape", None)
+    if hasattr(value, "item") and (shape == () or (one_item and _is_of_one(shape))):
         item = value.item()
         return (to_json(item, non_finite=non_finite),) if type(item) is not type(value) else (str(item),)
     return None
+
+
+def _is_of_one(shape: object) -> bool:
+    return isinstance(shape, tuple) and all(isinstance(axis, int) and axis == 1 for axis in shape)
 
 
 def _is_array(value: object) -> bool:

@@ -212,8 +212,8 @@ with artifact.new_file("a.txt", "w") as file:
 run.log_artifact(artifact)
 for n in range(10):
     artvc.log({"n": n})
-time.sleep(1.05)
 artvc.log({"n": 10})
+time.sleep(1)
 print("ready", flush=True)
 time.sleep(60)
 """
@@ -353,7 +353,7 @@ def test_the_commit_holds_what_the_run_was(last):
 def test_own_directory_is_gone_after_finish_and_there_before(desk):
     run = artvc.init(project="p")
     artvc.log({"a": artvc.Image([[0, 1]])})
-    assert Path(run.dir, "media").is_dir()
+    assert Path(run.sync_dir, "media").is_dir()
     run.finish()
     assert list((desk / ".artvc" / "runs").iterdir()) == []
     assert list((desk / ".artvc" / "tmp").iterdir()) == []
@@ -401,7 +401,7 @@ with artvc.init(project="p") as run:
 
 def test_history_is_written_at_least_every_second(desk, monkeypatch):
     run = artvc.init(project="p")
-    path = Path(run.dir, "history.jsonl")
+    path = Path(run.sync_dir, "history.jsonl")
     artvc.log({"a": 1})
     assert not path.exists()
     real = time.monotonic
