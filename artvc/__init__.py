@@ -12,6 +12,7 @@ from artvc._version import __version__
 if TYPE_CHECKING:
     from artvc import errors
     from artvc.errors import Error
+    from artvc.sdk.api import Api
     from artvc.sdk.artifact import Artifact
     from artvc.sdk.config import Config
     from artvc.sdk.current import finish, init, log, log_artifact, save, use_artifact
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     summary: Summary
 
 __all__ = [
+    "Api",
     "Artifact",
     "Error",
     "Image",
@@ -44,6 +46,7 @@ __all__ = [
 ]
 
 _HOMES: Final = {
+    "Api": "artvc.sdk.api",
     "Artifact": "artvc.sdk.artifact",
     "Error": "artvc.errors",
     "Image": "artvc.sdk.media",

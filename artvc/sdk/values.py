@@ -8,13 +8,14 @@ import enum
 import math
 import os
 from collections.abc import Mapping
-from typing import Final, Literal, cast
+from typing import Any, Final, Literal, cast
 
 from artvc.errors import InvalidInput, InvalidType, LimitExceeded
 from artvc.model.objects import JSON_DEPTH, Json, JsonObject
 
 NonFinite = Literal["null", "keep", "text"]
 ARRAY_ITEMS: Final = 100_000
+_NON_FINITE: Final = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 _PLAIN: Final = frozenset({int, bool, type(None)})
 
 
@@ -79,6 +80,17 @@ def to_object(value: object, *, what: str, non_finite: NonFinite = "keep", stric
     if not isinstance(value, Mapping):
         raise InvalidType(f"{what} must be a dict, not {type(value).__name__}")
     return cast("JsonObject", to_json(value, non_finite=non_finite, strict=strict))
+
+
+def restored(value: Any) -> Any:
+    """Recorded JSON with NaN and infinities as floats again, where they were written as text."""
+    if isinstance(value, str):
+        return _NON_FINITE.get(value, value)
+    if isinstance(value, dict):
+        return {key: restored(one) for key, one in value.items()}
+    if isinstance(value, list):
+        return [restored(one) for one in value]
+    return value
 
 
 def _number(number: float, non_finite: NonFinite) -> Json:
