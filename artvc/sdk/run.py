@@ -487,6 +487,9 @@ class Run(RunArtifacts):
                 _remove_directory(disk, os.path.join(directory, name))
         _remove_directory(disk, self.dir)
 
+    def _label(self, **_: object) -> None:
+        """Accepted for the sake of libraries that tell W&B so which they are (transformers' Trainer)."""
+
     def _say_what_became(self) -> None:
         logged = ", ".join(dict.fromkeys(self._logged_labels))
         environment.say(
