@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from artvc.errors import Error
     from artvc.sdk import media as data_types
     from artvc.sdk import plot
+    from artvc.sdk.api import Api
     from artvc.sdk.artifact import Artifact
     from artvc.sdk.config import Config
     from artvc.sdk.current import (
@@ -53,6 +54,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AlertLevel",
+    "Api",
     "Artifact",
     "Audio",
     "Classes",
@@ -100,6 +102,7 @@ __all__ = [
 
 _HOMES: Final = {
     "AlertLevel": "artvc.sdk.run",
+    "Api": "artvc.sdk.api",
     "Artifact": "artvc.sdk.artifact",
     "Audio": "artvc.sdk.media_files",
     "Classes": "artvc.sdk.image",

@@ -219,7 +219,12 @@ def _plan(
     """The edits that log some outputs and the run commit, on top of a state."""
     plan = _Plan()
     run = f"runs/{commit.project}/{commit.run_id}"
-    value: JsonObject = {"commit": commit_id.hex(), "ended": commit.ended, "name": commit.run_name}
+    value: JsonObject = {
+        "commit": commit_id.hex(),
+        "ended": commit.ended,
+        "name": commit.run_name,
+        "started": commit.started,
+    }
     plan.edits.append(RefEdit(run, state.get(run), value))
     for draft, artifact, properties in zip(outputs, artifact_ids, property_ids, strict=True):
         base = f"artifacts/{commit.project}/{draft.name}"
@@ -230,7 +235,8 @@ def _plan(
         if number is None:
             found = collection.get("next", 0) if collection else 0
             number = found if isinstance(found, int) else 0
-            plan.edits.append(RefEdit(collection_ref, collection, {"next": number + 1, "type": draft.type}))
+            fresh: JsonObject = {**(collection or {}), "next": number + 1, "type": draft.type}
+            plan.edits.append(RefEdit(collection_ref, collection, fresh))
             version: JsonObject = {"artifact": artifact.hex(), "commit": commit_id.hex()}
             plan.edits.append(RefEdit(f"{base}/v{number}", None, version))
         said = f"properties/{commit.project}/{draft.name}/v{number}"
@@ -430,3 +436,37 @@ def set_properties(repo: Repository, version: Version, properties: Properties, *
 
     who = _who(provenance.author(repo.settings))
     return repo.refs.apply(build, time=now, who=who, why=f"properties of {version.label}")
+
+
+def describe_collection(
+    repo: Repository, project: str, name: str, *, description: str, tags: tuple[str, ...], now: str
+) -> None:
+    """Replace what is said about all versions of an artifact together.
+
+    Args:
+        repo: the repository.
+        project, name: of the artifact.
+        description: Markdown, or "".
+        tags: sorted, each once.
+        now: the time.
+
+    Raises:
+        InvalidInput: a description or tag that is not allowed.
+        NotFound: there is no such artifact.
+    """
+    said = Properties(description=description, tags=tags)  # the same rules as for one version
+    ref = f"collections/{project}/{name}"
+
+    def build(state: RefState) -> list[RefEdit]:
+        old = state.get(ref)
+        if old is None:
+            raise NotFound(f"no artifact '{project}/{name}'")
+        new = {key: value for key, value in old.items() if key not in {"description", "tags"}}
+        if said.description:
+            new["description"] = said.description
+        if said.tags:
+            new["tags"] = list(said.tags)
+        return [RefEdit(ref, old, new)]
+
+    who = _who(provenance.author(repo.settings))
+    repo.refs.apply(build, time=now, who=who, why=f"describe {project}/{name}")

@@ -30,6 +30,7 @@ from artvc.model.objects import (
     Content,
     Entry,
     EntryKind,
+    Json,
     JsonObject,
     Properties,
 )
@@ -90,13 +91,15 @@ class Found:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Collection:
-    """All versions of an artifact."""
+    """All versions of an artifact, and what is said about them together."""
 
     project: str
     name: str
     type: str
     latest: int | None
     versions: int
+    description: str = ""
+    tags: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,6 +110,7 @@ class RunRef:
     run_id: str
     name: str
     commit: Id
+    started: str
     ended: str
 
 
@@ -325,6 +329,8 @@ class Repository:
                         type=str(value.get("type")),
                         latest=_number(latest) if latest else None,
                         versions=count,
+                        description=str(value.get("description", "")),
+                        tags=_texts(value.get("tags")),
                     )
                 )
         return found
@@ -590,6 +596,10 @@ def _number(value: JsonObject) -> int:
     return found
 
 
+def _texts(value: Json) -> tuple[str, ...]:
+    return tuple(map(str, value)) if isinstance(value, list) else ()
+
+
 def _id(value: JsonObject, key: str) -> Id:
     found = value.get(key)
     if not isinstance(found, str):
@@ -617,6 +627,7 @@ def _run_ref(project: str, run_id: str, value: JsonObject) -> RunRef:
         run_id=run_id,
         name=str(value.get("name", "")),
         commit=_id(value, "commit"),
+        started=str(value.get("started", "")),
         ended=str(value.get("ended", "")),
     )
 

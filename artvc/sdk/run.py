@@ -827,6 +827,9 @@ class Run(RunArtifacts):
         except ArtvcError as exc:
             environment.warn(f"not saved: {exc}")
 
+    def _label(self, **_: object) -> None:
+        """Accepted for the sake of libraries that tell W&B so which they are (transformers' Trainer)."""
+
     def _say_what_became(self) -> None:
         if self._quiet:
             return

@@ -179,20 +179,22 @@ def _scratch_workspace(chosen: settings.Settings) -> Workspace:
     return _process.scratch
 
 
-def find(directory: str | os.PathLike[str] | None = None) -> Workspace:
+def find(directory: str | os.PathLike[str] | None = None, *, create: bool = True) -> Workspace:
     """The workspace of a directory: the repository there or above it, or a new one.
 
     A new one is made at the root of the surrounding git work tree, else in the directory itself.
 
     Args:
         directory: where to look; None: ``ARTVC_DIR``, else the working directory.
+        create: make what is missing; else it is an error.
 
     Raises:
+        NotARepository: there is none, and none was to be made.
         InvalidInput: no such directory, and it can't be made.
         UnsupportedFormat, Damaged, StorageError: the repository can't be used.
     """
     start = Path(os.path.abspath(directory or environment.variable("DIR") or os.getcwd()))
-    if not start.is_dir():
+    if not start.is_dir() and create:
         try:
             start.mkdir(parents=True, exist_ok=True)
         except OSError as exc:
@@ -205,10 +207,10 @@ def find(directory: str | os.PathLike[str] | None = None) -> Workspace:
                 return found
             if (known / ".artvc" / "format").is_file():
                 break  # a nearer one than any that is open
-        return _discover(start)
+        return _discover(start, create=create)
 
 
-def _discover(start: Path) -> Workspace:
+def _discover(start: Path, *, create: bool) -> Workspace:
     chosen = settings.from_environment(os.environ)
     created = False
     try:
@@ -216,6 +218,8 @@ def _discover(start: Path) -> Workspace:
     except NotARepository:
         if _process.records_nothing:
             return _scratch_workspace(chosen)
+        if not create:
+            raise
         root = _git_root(start)
         project = _UNUSABLE.sub("-", root.name).strip("-.")[:_PROJECT_CHARACTERS] if root else ""
         repo, created = Repository.create(root or start, project=project or None, settings=chosen)

@@ -16,6 +16,7 @@ DOORS = {
 # Single calls elsewhere that write, or that only look as if they did; each must still be there.
 ALLOWED = {
     ("cli/main.py", "os.open"): "the null device in place of a closed pipe",
+    ("integrations/huggingface.py", "tempfile.TemporaryDirectory"): "where transformers writes a model to be logged",
     ("sdk/artifact.py", "open"): "the file that new_file() hands out; its descriptor comes from the door",
     ("sdk/artifact.py", "os.makedirs"): "the directory that download() was asked to fill",
     ("sdk/workspace.py", "start.mkdir"): "the directory that init(dir=...) names",
@@ -46,7 +47,8 @@ YAML_CALLS = {"yaml.safe_load"}  # the others make any object that the file name
 SILENT = [
     path
     for path in MODULES
-    if path.parent.name not in {"cli", "sdk"} and path.name not in {"settings.py", "__init__.py"}
+    if path.parent.name not in {"cli", "integrations", "sdk", "shim_path"}
+    and path.name not in {"settings.py", "shim.py", "__init__.py"}
 ]
 
 
