@@ -22,7 +22,7 @@ except ImportError:
 from artvc.errors import InvalidInput
 from artvc.sdk import current
 from artvc.sdk.artifact import Artifact, PathLike
-from artvc.sdk.media import Image
+from artvc.sdk.image import Image
 from artvc.sdk.run import Run
 
 STEP: Final = "trainer/global_step"

@@ -35,7 +35,7 @@ def test_a_script_runs_with_its_arguments_name_and_path(desk, python):
     done = python("-m", "artvc.shim", "lib/train.py", "--lr", "0.1")
     assert done.returncode == 0, done.stderr
     assert done.stdout.split() == [
-        "['lib/train.py',", "'--lr',", "'0.1']", str(desk / "lib"), "lib/train.py", "7", "artvc.sdk.media",
+        "['lib/train.py',", "'--lr',", "'0.1']", str(desk / "lib"), "lib/train.py", "7", "artvc.sdk.image",
     ]  # fmt: skip
     assert artvc.Api(path=desk).runs("p")[0].config == {"lr": 0.1}
 
