@@ -117,9 +117,11 @@ class SourceEntry(Protocol):
     @property
     def size(self) -> int:
         """Bytes."""
+        ...
 
     def open(self) -> IO[bytes]:
         """The content, to be read once."""
+        ...
 
 
 class Source(Protocol):
@@ -127,6 +129,7 @@ class Source(Protocol):
 
     def get_entry(self, name: str) -> SourceEntry:
         """The file of that path.  Raises KeyError."""
+        ...
 
 
 class Stored:
@@ -140,8 +143,8 @@ class Stored:
     def _get(self, path: str) -> SourceEntry:
         """One look-up costs a walk down a tree; many are better answered by a list of all files."""
         self._asked += 1
-        if self._asked == _MANY and hasattr(self.source, "manifest"):
-            self._all = self.source.manifest.entries
+        if self._asked == _MANY:
+            self._all = getattr(getattr(self.source, "manifest", None), "entries", None)
         return self.source.get_entry(path) if self._all is None else self._all[path]
 
     def entry(self, path: object, *, below: str = "media/") -> SourceEntry:
