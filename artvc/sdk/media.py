@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from types import ModuleType
 from typing import Final, cast
 
-from artvc.errors import InvalidType, MalformedObject
+from artvc.errors import InvalidType, LimitExceeded, MalformedObject
 from artvc.model import names
 from artvc.model.objects import JSON_DEPTH, Json, JsonObject
 from artvc.sdk import values
@@ -124,7 +124,7 @@ def _maker(value: object) -> Callable[[object], Media] | None:
     """What makes media of a value of another library."""
     if type(value) in _NEVER:
         return None
-    home = type(value).__module__.partition(".")[0]
+    home = str(getattr(type(value), "__module__", "")).partition(".")[0]
     if home == "pandas" and hasattr(value, "iloc") and hasattr(value, "columns"):
         return lambda frame: Table(dataframe=frame)
     if home == "plotly" and callable(getattr(value, "to_json", None)):
@@ -141,9 +141,14 @@ def holds_media(value: object, depth: int = 0) -> bool:
     Args:
         value: that is logged.
         depth: of the value in others.
+
+    Raises:
+        LimitExceeded: nested deeper than 32.
     """
-    if type(value) in _NEVER or depth > JSON_DEPTH:
+    if type(value) in _NEVER:
         return False
+    if depth > JSON_DEPTH:
+        raise LimitExceeded(f"values nested deeper than {JSON_DEPTH}", hint="or one that contains itself")
     if isinstance(value, Mapping):
         return any(holds_media(item, depth + 1) for item in value.values())
     if isinstance(value, list | tuple):

@@ -21,6 +21,7 @@ from artvc.model.objects import Json, JsonObject
 HASH_DIGITS: Final = 20
 RECORD_BYTES: Final = 16 * 1024 * 1024
 MEDIA_BYTES: Final = 2 * 1024 * 1024 * 1024
+_MANY: Final = 16
 _KEY_BYTES: Final = 120
 _KEY_PARTS: Final = 6
 _UNSAFE = re.compile(r"[^\w\-./ ]")
@@ -116,9 +117,11 @@ class SourceEntry(Protocol):
     @property
     def size(self) -> int:
         """Bytes."""
+        ...
 
     def open(self) -> IO[bytes]:
         """The content, to be read once."""
+        ...
 
 
 class Source(Protocol):
@@ -126,6 +129,7 @@ class Source(Protocol):
 
     def get_entry(self, name: str) -> SourceEntry:
         """The file of that path.  Raises KeyError."""
+        ...
 
 
 class Stored:
@@ -133,6 +137,15 @@ class Stored:
 
     def __init__(self, source: Source) -> None:
         self.source = source
+        self._asked = 0
+        self._all: Mapping[str, SourceEntry] | None = None
+
+    def _get(self, path: str) -> SourceEntry:
+        """One look-up costs a walk down a tree; many are better answered by a list of all files."""
+        self._asked += 1
+        if self._asked == _MANY:
+            self._all = getattr(getattr(self.source, "manifest", None), "entries", None)
+        return self.source.get_entry(path) if self._all is None else self._all[path]
 
     def entry(self, path: object, *, below: str = "media/") -> SourceEntry:
         """The file of a path that a record names.
@@ -151,7 +164,7 @@ class Stored:
         if clean is None or clean != path or not clean.startswith(below):
             raise MalformedObject(f"a media record names a file that it must not: {path!r:.200}")
         try:
-            return self.source.get_entry(clean)
+            return self._get(clean)
         except KeyError:
             raise MalformedObject(f"a media record names {clean!r}, which the artifact does not have") from None
 

@@ -101,7 +101,7 @@ def line_series(
     Args:
         xs: the positions of all lines, or a list of positions for each.
         ys: the values of each line.
-        keys: the names of the lines; ``key_0``... if not given.
+        keys: the names of the lines; ``line_0``... if not given.
         title, xname: of the chart and of its axis.
         split_table: accepted for W&B's sake.
 
@@ -112,7 +112,7 @@ def line_series(
     lines = [_row(one, "ys") for one in _row(ys, "ys")]
     places = _row(xs, "xs")
     of_each = [_row(one, "xs") for one in places] if places and _is_row(places[0]) else [places] * len(lines)
-    names = [f"key_{number}" for number in range(len(lines))] if keys is None else [str(key) for key in keys]
+    names = [f"line_{number}" for number in range(len(lines))] if keys is None else [str(key) for key in keys]
     if len(names) != len(lines) or len(of_each) != len(lines):
         raise InvalidInput(f"{len(lines)} lines have {len(names)} names and {len(of_each)} lists of positions")
     table = Table(columns=["step", "lineKey", "lineVal"])

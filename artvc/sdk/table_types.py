@@ -99,8 +99,8 @@ def _time(value: Any) -> datetime.datetime | None:
         return None
     if not isinstance(value, datetime.datetime):
         return datetime.datetime(value.year, value.month, value.day, tzinfo=datetime.UTC)
-    if hasattr(value, "to_pydatetime"):
-        value = value.to_pydatetime(warn=False)
+    of_pandas = getattr(value, "to_pydatetime", None)
+    value = of_pandas(warn=False) if of_pandas is not None else value
     in_utc = value.replace(tzinfo=datetime.UTC) if value.tzinfo is None else value.astimezone(datetime.UTC)
     return cast("datetime.datetime", in_utc.replace(fold=0))
 

@@ -82,6 +82,16 @@ def test_a_value_that_can_not_be_kept_leaves_the_row_as_it_was(logged):
     assert logged() == [{"_step": 0, "n": 1, "o": 3}]
 
 
+def test_a_value_that_contains_itself_is_refused_at_once(logged):
+    loop = {}
+    loop["a"] = loop["b"] = [loop, loop]
+    with artvc.init(project="p"):
+        with pytest.raises(InvalidInput, match="nested deeper"):
+            artvc.log({"loop": loop})
+        artvc.log({"n": 1})
+    assert logged() == [{"_step": 0, "n": 1}]
+
+
 def test_odd_keys_of_tables_make_artifacts_with_plain_names():
     with artvc.init(project="p") as run:
         for key, name in (("a/b c", "abc"), ("..", "table"), ("é", "table"), ("-x", "x"), ("y" * 300, "y" * 115)):

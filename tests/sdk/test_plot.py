@@ -52,9 +52,9 @@ def test_line_series():
     assert chart.table.data == [[0, "a", 5], [1, "a", 6], [0, "b", 7], [1, "b", 8]]
     assert chart.spec["stringSettings"] == {"title": "T", "xname": "n"}
     assert artvc.plot.line_series([[0], [1, 2]], [[5], [6, 7]]).table.get_column("lineKey") == [
-        "key_0",
-        "key_1",
-        "key_1",
+        "line_0",
+        "line_1",
+        "line_1",
     ]
     for bad in (([0], [[1]], ["a", "b"]), ([[0], [1]], [[1]]), ([0, 1], [[1]])):
         with pytest.raises(InvalidInput):

@@ -592,6 +592,13 @@ def test_a_logged_table_is_a_record_a_file_and_an_artifact(logged, run_files):
     assert record["size"] == len(files[record["path"]])
 
 
+def test_a_table_of_many_images_comes_back_from_its_artifact():
+    table = Table(columns=["i"], data=[[artvc.Image([[n]])] for n in range(100)])
+    with artvc.init(project="p") as run:
+        artvc.log({"t": table})
+        assert media.unpack(run.use_artifact(f"run-{run.id}-t"), "t") == table
+
+
 def test_a_table_logged_twice_makes_two_versions_and_equal_content_one():
     with artvc.init(project="p") as run:
         for rows in ([[1]], [[1], [2]], [[1], [2]]):
