@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 
 # Commands whose first argument is a reference, and options whose value is one.
 REFERENCE_COMMANDS: Final = frozenset({"alias", "cat", "checkout", "log", "ls", "show"})
+# Commands that have subcommands, and those whose argument is a run.
+NESTED: Final = frozenset({"run"})
+RUN_COMMANDS: Final = frozenset({"run recover", "run show"})
 REFERENCE_OPTIONS: Final = frozenset({"--input"})
 # The options, written down so that completion need not import click; a test compares them with the commands'.
 COMMON: Final = "--help --json --quiet"
@@ -31,6 +34,10 @@ OPTIONS: Final = {
     "init": f"--project {COMMON}",
     "log": f"--graph --max-count --oneline --project {COMMON}",
     "ls": f"--long --project --recursive {COMMON}",
+    "run": "--help",
+    "run ls": f"--max-count --project --state {COMMON}",
+    "run recover": f"--force {COMMON}",
+    "run show": COMMON,
     "show": f"--patch {COMMON}",
     "status": f"--exit-code {COMMON}",
     "version": COMMON,
@@ -39,9 +46,13 @@ OPTIONS: Final = {
 VALUED: Final = frozenset(
     {
         *("-C", "--color", "--path", "--input", "--metadata", "--description", "--tag", "--job-type", "--project"),
-        *("-a", "--alias", "-m", "--message", "-n", "--name", "--max-count", "-t", "--type"),
+        *("-a", "--alias", "-m", "--message", "-n", "--name", "--max-count", "--state", "-t", "--type"),
     }
 )
+CHOICES: Final = {
+    "--color": ("always", "auto", "never"),
+    "--state": ("crashed", "failed", "finished", "killed", "running"),
+}
 
 BASH: Final = """\
 _artvc() {
@@ -124,17 +135,32 @@ def candidates(words: list[str]) -> list[str]:
     if line.open in REFERENCE_OPTIONS:
         return references(line.directory, word)
     if line.open is not None:
-        return [one for one in ("always", "auto", "never") if line.open == "--color" and one.startswith(word)]
+        return [one for one in CHOICES.get(line.open, ()) if one.startswith(word)]
     if word.startswith("-"):
-        return [one for one in OPTIONS.get(line.command or "", "").split() if one.startswith(word)]
+        return [one for one in OPTIONS.get(line.path, "").split() if one.startswith(word)]
     known: list[str] = []
     if line.command in {None, "help"} and not line.arguments:
         known = sorted(COMMANDS)
+    elif line.command in NESTED and not line.arguments:
+        known = sorted(name.partition(" ")[2] for name in OPTIONS if name.startswith(f"{line.command} "))
+    elif line.path in RUN_COMMANDS and len(line.arguments) == 1:
+        return runs(line.directory, word)
     elif line.command == "completion" and not line.arguments:
         known = sorted(SCRIPTS)
     elif line.command in REFERENCE_COMMANDS and not line.arguments:
         return references(line.directory, word)
     return [one for one in known if one.startswith(word)]
+
+
+def runs(directory: Path, word: str) -> list[str]:
+    """The ids of the runs that begin with a word."""
+    from artvc.cli.place import repository_at  # noqa: PLC0415 -- not for completing commands
+
+    with repository_at(directory, os.environ) as repo:  # reads refs and the names of directories only
+        recorded = {run.run_id for run in repo.runs()}
+        below = repo.dir / "runs"
+        left = set(os.listdir(below)) if below.is_dir() else set()
+    return sorted(one for one in recorded | left if one.startswith(word))
 
 
 class _Line:
@@ -152,6 +178,16 @@ class _Line:
         self.command: str | None = None
         self.arguments: list[str] = []
         self.open: str | None = None
+        self._read(words)
+
+    @property
+    def path(self) -> str:
+        """The command, with its subcommand where it has some; "" where there is none."""
+        if self.command in NESTED and self.arguments:
+            return f"{self.command} {self.arguments[0]}"
+        return self.command or ""
+
+    def _read(self, words: list[str]) -> None:
         for word in words:
             if self.open is not None:
                 if self.open == "-C":

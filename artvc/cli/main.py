@@ -28,6 +28,7 @@ COMMANDS: Final = {
     "init": ("artvc.cli.record", "init"),
     "log": ("artvc.cli.inspect", "log"),
     "ls": ("artvc.cli.inspect", "ls"),
+    "run": ("artvc.cli.runs", "run_group"),
     "show": ("artvc.cli.inspect", "show"),
     "status": ("artvc.cli.inspect", "status"),
     "version": ("artvc.cli.topics", "version"),

@@ -11,7 +11,7 @@ them; :func:`parse` makes numbers of them again.
 import json
 import os
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final
 
 from artvc.errors import StorageError, StorageFull
@@ -262,20 +262,29 @@ def rows(pieces: Iterable[bytes]) -> Iterator[JsonObject]:
 
 
 def sample(disk: Any, path: str) -> list[JsonObject]:
-    """Rows of a history file that are enough to draw it: all of a small one, some all over a large one."""
+    """Rows of a history file that are enough to draw it (see :func:`sample_of`); [] where there is no file."""
     try:
         fd = disk.open_read(path)
     except FileNotFoundError:
         return []
     try:
-        size = disk.size(fd)
-        if size <= _SAMPLES * _SAMPLE_BYTES:
-            return list(rows([disk.read_at(fd, size, 0)]))
-        found: list[JsonObject] = []
-        for number in range(_SAMPLES):
-            begin = (size - _SAMPLE_BYTES) * number // (_SAMPLES - 1)
-            lines = disk.read_at(fd, _SAMPLE_BYTES, begin).split(b"\n")[1:-1]
-            found += [row for row in map(parse, lines) if row is not None]
-        return found
+        return sample_of(lambda size, offset: disk.read_at(fd, size, offset), disk.size(fd))
     finally:
         disk.close(fd)
+
+
+def sample_of(read_at: Callable[[int, int], bytes], size: int) -> list[JsonObject]:
+    """Rows of a history that are enough to draw it: all of a short one, some all over a long one.
+
+    Args:
+        read_at: gives up to so many bytes from an offset.
+        size: of the file, bytes.
+    """
+    if size <= _SAMPLES * _SAMPLE_BYTES:
+        return list(rows([read_at(size, 0)]))
+    found: list[JsonObject] = []
+    for number in range(_SAMPLES):
+        begin = (size - _SAMPLE_BYTES) * number // (_SAMPLES - 1)
+        lines = read_at(_SAMPLE_BYTES, begin).split(b"\n")[1:-1]
+        found += [row for row in map(parse, lines) if row is not None]
+    return found

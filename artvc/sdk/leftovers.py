@@ -12,14 +12,15 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from artvc import recording
-from artvc.errors import ArtvcError, NotFound, StorageError
+from artvc.errors import ArtvcError, InvalidInput, NotFound, StorageError
 from artvc.model import codec, merkle
-from artvc.model.ids import Id
+from artvc.model.ids import ID_SIZE, Id
 from artvc.model.objects import Commit, Entry, Input, Json, JsonObject
 from artvc.repo import Repository
 from artvc.sdk import history, process, run_files
 
 DIRECTORY: Final = "runs"
+NO_COMMIT: Final = Id(bytes(ID_SIZE))  # stands for the commit of a run that has none
 NOTE_BYTES: Final = 64 * 1024 * 1024
 
 
@@ -123,6 +124,122 @@ def everything(repo: Repository) -> list[Leftover]:
         return []
     found = (find(repo, one) for one in ids)
     return sorted((one for one in found if one is not None), key=lambda one: one.started, reverse=True)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunLine:
+    """A run in a list: recorded, under way, or killed.
+
+    Attributes:
+        id, project, name, job_type, group, tags, started: of the run.
+        state: as recorded, but ``crashed`` where the process of one that is under way is gone.
+        ended: when it was last recorded; "" where it never was.
+        commit: its last run commit; None where there is none.
+        leftover: its own directory; None where it is over.
+    """
+
+    id: str
+    project: str
+    name: str
+    job_type: str
+    group: str
+    tags: tuple[str, ...]
+    started: str
+    state: str
+    ended: str
+    commit: Id | None
+    leftover: Leftover | None
+
+    @property
+    def recoverable(self) -> bool:
+        """Whether it was killed and what it left is not recorded yet."""
+        return self.leftover is not None and self.state == "crashed"
+
+
+def listed(repo: Repository, project: str | None = None) -> list[RunLine]:
+    """All runs, recorded ones and those that only left a note, the last begun first.
+
+    Args:
+        repo: the repository.
+        project: only of this one.
+
+    Raises:
+        Damaged: a commit can't be read.
+    """
+    left = {(one.project, one.id): one for one in everything(repo) if project in {None, one.project}}
+    found = []
+    for run in repo.runs(project):
+        commit = repo.commit(run.commit)
+        leftover = left.get((run.project, run.run_id))
+        if leftover is not None and leftover.started > commit.started:  # begun anew under an id that was used before
+            continue
+        left.pop((run.project, run.run_id), None)
+        state = "crashed" if leftover is not None and leftover.is_dead else commit.state
+        line = RunLine(
+            id=run.run_id,
+            project=run.project,
+            name=commit.run_name,
+            job_type=commit.job_type,
+            group=commit.group,
+            tags=commit.tags,
+            started=commit.started,
+            state="running" if leftover is not None and state not in {"crashed", "running"} else state,
+            ended=commit.ended,
+            commit=run.commit,
+            leftover=leftover,
+        )
+        found.append(line)
+    found += [_unrecorded(one) for one in left.values()]
+    return sorted(found, key=lambda one: (one.started, one.id), reverse=True)
+
+
+def _unrecorded(leftover: Leftover) -> RunLine:
+    tags = leftover.state.get("tags")
+    group = leftover.note.get("group")
+    return RunLine(
+        id=leftover.id,
+        project=leftover.project,
+        name=leftover.name,
+        job_type=leftover.job_type,
+        group=group if isinstance(group, str) else "",
+        tags=tuple(str(one) for one in tags) if isinstance(tags, list) else (),
+        started=leftover.started,
+        state="crashed" if leftover.is_dead else "running",
+        ended="",
+        commit=None,
+        leftover=leftover,
+    )
+
+
+def line_of(repo: Repository, word: str) -> RunLine:
+    """The run of that id or name.
+
+    Args:
+        repo: the repository.
+        word: ``[project/]`` and run id, run name, or 4 or more hex digits of its commit.
+
+    Raises:
+        NotFound: there is none.
+        InvalidInput: several fit.
+    """
+    owner, _, rest = word.rpartition("/")
+    lines = listed(repo, owner or None)
+    for fits in (
+        [one for one in lines if one.id == rest],
+        [one for one in lines if one.commit and len(rest) >= 4 and one.commit.hex().startswith(rest)],
+        [one for one in lines if one.name == rest],
+    ):
+        if len(fits) == 1:
+            return fits[0]
+        if fits:
+            several = ", ".join(f"{one.project}/{one.id}" for one in fits[:10])
+            raise InvalidInput(f"{word!r} is ambiguous", hint=f"it may be {several}")
+    raise NotFound(f"no run {word!r}", hint="'artvc run ls' lists the runs")
+
+
+def told(leftover: Leftover) -> Commit:
+    """What a run that never recorded anything says of itself, as a run commit without inputs and files."""
+    return _commit(leftover, None, None, leftover.last_sign)
 
 
 def recover(repo: Repository, leftover: Leftover, *, clear: bool = True) -> recording.Recorded:

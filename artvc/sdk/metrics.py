@@ -125,14 +125,13 @@ class Metrics:
             row: key to value.
 
         Returns:
-            the last value of keys without a definition; else what was asked for: the value itself for ``last``
-            alone, nothing for ``none``, otherwise a dict such as ``{"max": 0.9}``.  Values that are no numbers
-            change no minimum, maximum or mean.
+            the last value of keys without a definition (or with ``copy``); nothing for ``none``; else a dict of what
+            was asked for, such as ``{"max": 0.9}``.  Values that are no numbers change no minimum, maximum or mean.
         """
         found: dict[str, Json] = {}
         for key, value in row.items():
             metric = self.of(key)
-            if metric is None or not metric.summary or set(metric.summary) <= {"last", "copy"}:
+            if metric is None or not metric.summary or metric.summary == ("copy",):
                 found[key] = value
             elif "none" not in metric.summary:
                 kept = self._kept.get(key)

@@ -55,8 +55,13 @@ def test_the_repository_of_minus_c_and_of_the_environment(filled):
 def test_the_tables_are_those_of_the_commands():
     context = click.Context(group)
     valued = set()
-    for name in ["", *COMMANDS]:
-        command = group if not name else group.get_command(context, name)
+    commands = {"": group, **{name: group.get_command(context, name) for name in COMMANDS}}
+    for name, command in list(commands.items()):
+        if name and isinstance(command, click.Group):
+            assert name in completion.NESTED
+            commands |= {f"{name} {below}": one for below, one in command.commands.items()}
+    assert set(commands) == set(completion.OPTIONS)
+    for name, command in commands.items():
         assert command is not None
         shown = [one for one in command.get_params(context) if isinstance(one, click.Option) and not one.hidden]
         long = {word for one in shown for word in one.opts if word.startswith("--")}

@@ -39,6 +39,7 @@ def fields(value) -> set[str]:
             ["ls", "net"],
             ["status"],
         ),
+        *(["run", "ls"], ["run", "recover"]),
         *(["alias"], ["alias", "net:v0", "x"], ["alias", "-d", "net:best"], ["fsck"], ["version"], ["help"]),
         ["help", "commit"],
     ],
@@ -52,5 +53,6 @@ def test_every_field_is_on_the_page(filled, argv):
 def test_a_run_and_a_value_of_config(filled):
     run = filled.json("log")["commits"][0]["run"]
     assert not fields(filled.json("show", run)) - NAMED
+    assert not fields(filled.json("run", "show", run)) - NAMED
     (value,) = filled.json("config", "a.b", "c").values()
     assert set(value) == {"value", "origin"} <= NAMED

@@ -29,6 +29,9 @@ def page() -> str:
         assert command is not None
         inner = click.Context(command, info_name=name, parent=context, max_content_width=100, terminal_width=100)
         parts.append(f"## artvc {name}\n\n```text\n{command.get_help(inner)}\n```\n")
+        for below, one in sorted(command.commands.items()) if isinstance(command, click.Group) else ():
+            deeper = click.Context(one, info_name=below, parent=inner, max_content_width=100, terminal_width=100)
+            parts.append(f"## artvc {name} {below}\n\n```text\n{one.get_help(deeper)}\n```\n")
     return "\n".join(parts)
 
 
