@@ -11,7 +11,7 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 # Used where they are installed, done without where they are not.
 OPTIONAL = {"lightning", "numpy", "pandas", "PIL", "pytorch_lightning", "torch", "transformers", "wandb", "yaml"}
 # Run as programs or by pytest, not imported.
-TOOLS = {"import_linter", "mypy", "numpy", "pytest_xdist", "ruff"}
+TOOLS = {"hatchling", "import_linter", "mypy", "numpy", "pytest_xdist", "ruff"}
 
 
 def imported(folder: str) -> set[str]:

@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-SCRIPTS = Path(__file__).parent / "scripts"
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
