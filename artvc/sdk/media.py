@@ -19,6 +19,27 @@ from artvc.sdk.media_files import Audio, Histogram, Html, Molecule, Object3D, Pl
 from artvc.sdk.media_value import Files, Media, Source, Stored
 from artvc.sdk.table import Table
 
+__all__ = [
+    "NAMES",
+    "Audio",
+    "Classes",
+    "Histogram",
+    "Html",
+    "Image",
+    "Media",
+    "Molecule",
+    "Object3D",
+    "Plotly",
+    "Table",
+    "Video",
+    "as_media",
+    "holds_media",
+    "log",
+    "pack",
+    "table_artifact",
+    "unpack",
+]
+
 _KINDS: Final[tuple[type[Media], ...]] = (
     Audio,
     Classes,

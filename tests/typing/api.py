@@ -1,7 +1,7 @@
 """The public surface as scripts use it: checked by mypy and pyright, never run."""
 
 from pathlib import Path
-from typing import Any, assert_type
+from typing import Any, TextIO, assert_type
 
 import artvc as wandb
 from artvc import errors, shim
@@ -104,3 +104,43 @@ def repositories() -> None:
     with wandb.Repo.open(".") as repo:
         assert_type(repo, wandb.Repo)
         assert_type(repo.files("data:v0"), list[str])
+
+
+def more_of_runs(run: wandb.Run) -> None:
+    assert_type(wandb.login(key="x"), bool)
+    wandb.setup()
+    wandb.require("core")
+    wandb.define_metric("epoch")
+    run.define_metric("val/*", step_metric="epoch", summary="min,max")
+    wandb.watch(object(), log="all", log_freq=10)
+    wandb.unwatch()
+    wandb.alert("title", "text", level=wandb.AlertLevel.WARN, wait_duration=3)
+    wandb.mark_preempting()
+    assert_type(wandb.restore("model.pt"), TextIO)
+    assert_type(wandb.util.generate_id(), str)
+    wandb.termlog("a")
+    wandb.termwarn("a")
+    wandb.termerror("a")
+    wandb.init(settings=wandb.Settings(console="off"), resume="allow", reinit="finish_previous")
+    wandb.join()
+    wandb.teardown()
+
+
+def media(pixels: object) -> None:
+    table = wandb.Table(columns=["id", "picture"], data=[[1, wandb.Image(pixels, caption="one")]])
+    table.add_data(2, wandb.Image(pixels, masks={}, boxes={}, classes=wandb.Classes([{"id": 0, "name": "cat"}])))
+    assert_type(table.columns, list[str | int])
+    wandb.log(
+        {
+            "table": table,
+            "histogram": wandb.Histogram([1.0, 2.0], num_bins=4),
+            "html": wandb.Html("<b>bold</b>"),
+            "sound": wandb.Audio("a.wav", caption="a"),
+            "film": wandb.Video("a.mp4", fps=4),
+            "points": wandb.Object3D("a.glb"),
+            "molecule": wandb.Molecule("a.pdb"),
+            "figure": wandb.Plotly({"data": []}),
+            "line": wandb.plot.line(table, "id", "id", title="t"),
+        }
+    )
+    assert_type(wandb.data_types.Table(), wandb.Table)
