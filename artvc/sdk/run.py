@@ -134,6 +134,8 @@ class Run(RunArtifacts):
         directory = self._directory(place)
         disk = place.repo.disk
         disk.ensure_dir(str(place.repo.dir / leftovers.DIRECTORY))
+        if earlier is None:  # an id used again without resume begins anew; what it was is in its previous commit
+            run_files.clear(disk, directory, own_too=self._previous is not None)
         disk.ensure_dir(directory)
         disk.ensure_dir(os.path.join(directory, run_files.FILES))
         self._history = History(place.repo, directory, started=self._began)
@@ -146,9 +148,6 @@ class Run(RunArtifacts):
                 leftovers.read_json(place.repo, os.path.join(directory, run_files.METRICS)), earlier.summary
             )
             self._history.resume()
-        else:  # an id used again without resume begins anew
-            for name in (history.NAME, run_files.STATE, run_files.METRICS, run_files.ALERTS):
-                disk.discard(os.path.join(directory, name))
         self._provenance = provenance.capture(Path.cwd(), [sys.executable, *sys.argv])
         self._author = provenance.author(place.repo.settings)
         self._note(directory)

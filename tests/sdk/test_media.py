@@ -122,8 +122,8 @@ def test_torch_values_in_summary_log_config_and_metadata(logged, last):
         artifact = artvc.Artifact("a", "t", metadata={"mean": torch.tensor(0.5), "dtype": str(torch.float32)})
         assert artifact.metadata["mean"] == 0.5
     assert last().config == {"shape": [1, 2], "t": [1, 2]}
-    assert last().summary == {"loss": 0.25, "accuracy": 0.5, "n": 3, "v": [[1.5]]}
-    assert logged() == [{"_step": 0, "n": 3, "v": [[1.5]]}]
+    assert last().summary == {"loss": 0.25, "accuracy": 0.5, "n": 3, "v": 1.5}
+    assert logged() == [{"_step": 0, "n": 3, "v": 1.5}]
 
 
 def test_numpy_values():

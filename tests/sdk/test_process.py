@@ -352,6 +352,16 @@ def test_history_with_a_row_longer_than_a_block_is_mended(desk):
     assert len(Path(path).read_bytes().splitlines()) == 1
 
 
+def test_run_begun_anew_has_nothing_of_the_one_before(run_files):
+    with artvc.init(project="p", id="x") as run:
+        Path(run.dir, "old.txt").write_text("old")
+        artvc.log({"picture": artvc.Image([[0, 1]])})
+        run.alert("a", "b")
+    with artvc.init(project="p", id="x"):
+        artvc.log({"a": 1})
+    assert list(run_files()) == ["history.jsonl"]
+
+
 def test_files_of_the_run_directory_are_saved_and_stay(run_files):
     with artvc.init(project="p") as run:
         Path(run.dir, "sub").mkdir()
