@@ -213,7 +213,10 @@ class Run(RunArtifacts):
                 return
             written = self._history.flush()
             if self._unwritten or self._history.open_row:
-                written &= self._write_state()
+                try:
+                    written &= self._write_state()
+                except RuntimeError:  # the script changes a dict of the summary at this moment
+                    written = False
             if not written:
                 self._soon()
 
@@ -236,7 +239,7 @@ class Run(RunArtifacts):
             leftovers.write(place.repo, directory, run_files.STATE, state)
             if self._metrics:
                 leftovers.write(place.repo, directory, run_files.METRICS, self._metrics.to_json())
-        except (StorageError, StorageFull) as exc:
+        except (StorageError, StorageFull, OSError) as exc:
             self._warn_once(f"the run's state is not written yet: {exc}")
             return False
         self._unwritten = False

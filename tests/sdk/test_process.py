@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -339,6 +340,19 @@ def test_timer_tries_again_after_a_full_disk(desk, monkeypatch, logged):
     assert json.loads(path.read_text())["n"] == 0
     run.finish()
     assert [row["n"] for row in logged()] == [0]
+
+
+def test_directory_removed_under_the_run_is_said_once_and_stops_nothing(desk, capsys):
+    run = artvc.init(project="p", id="x")
+    shutil.rmtree(desk / ".artvc" / "runs")
+    artvc.log({"a": 1})
+    run._tick()
+    artvc.log({"a": 2})
+    run._tick()
+    assert run.summary["a"] == 2
+    assert capsys.readouterr().err.count("history not written yet") == 1
+    os.makedirs(run.sync_dir)
+    run.finish()
 
 
 def test_history_with_a_row_longer_than_a_block_is_mended(desk):
