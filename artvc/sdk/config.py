@@ -108,7 +108,7 @@ class Config(MutableMapping[str, Any]):
 
     def to_json(self) -> JsonObject:
         """What is recorded."""
-        return values.to_object(self._values, what="config", non_finite="text")
+        return values.to_object(dict(self._values), what="config", non_finite="text")
 
 
 def _clean_key(key: str) -> str:

@@ -64,7 +64,10 @@ def lasts(summary: Mapping[str, Json], *, skip: Iterable[str] = ()) -> list[tupl
         value = summary[key]
         if key.startswith("_") or key in left_out or (isinstance(value, dict) and "_type" in value):
             continue
-        found.append((key, shown(value)))
+        if isinstance(value, dict) and value and all(isinstance(one, int | float) for one in value.values()):
+            found += [(f"{key}.{kept}", shown(one)) for kept, one in sorted(value.items())]
+        else:
+            found.append((key, shown(value)))
     return found
 
 

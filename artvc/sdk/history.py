@@ -120,7 +120,7 @@ class History:
                 self._disk.truncate(self._fd, self._size)
             self._torn = True  # until all of it is there, also if Ctrl-C comes in between
             self._disk.write(self._fd, [data])
-        except (StorageError, StorageFull) as exc:
+        except (StorageError, StorageFull, OSError) as exc:
             self._failed(exc)
             return False
         self._size += len(data)

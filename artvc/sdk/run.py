@@ -134,6 +134,8 @@ class Run(RunArtifacts):
         directory = self._directory(place)
         disk = place.repo.disk
         disk.ensure_dir(str(place.repo.dir / leftovers.DIRECTORY))
+        if earlier is None:  # an id used again without resume begins anew; what it was is in its previous commit
+            run_files.clear(disk, directory, own_too=self._previous is not None)
         disk.ensure_dir(directory)
         disk.ensure_dir(os.path.join(directory, run_files.FILES))
         self._history = History(place.repo, directory, started=self._began)
@@ -146,9 +148,6 @@ class Run(RunArtifacts):
                 leftovers.read_json(place.repo, os.path.join(directory, run_files.METRICS)), earlier.summary
             )
             self._history.resume()
-        else:  # an id used again without resume begins anew
-            for name in (history.NAME, run_files.STATE, run_files.METRICS, run_files.ALERTS):
-                disk.discard(os.path.join(directory, name))
         self._provenance = provenance.capture(Path.cwd(), [sys.executable, *sys.argv])
         self._author = provenance.author(place.repo.settings)
         self._note(directory)
@@ -214,7 +213,10 @@ class Run(RunArtifacts):
                 return
             written = self._history.flush()
             if self._unwritten or self._history.open_row:
-                written &= self._write_state()
+                try:
+                    written &= self._write_state()
+                except RuntimeError:  # the script changes a dict of the summary at this moment
+                    written = False
             if not written:
                 self._soon()
 
@@ -237,7 +239,7 @@ class Run(RunArtifacts):
             leftovers.write(place.repo, directory, run_files.STATE, state)
             if self._metrics:
                 leftovers.write(place.repo, directory, run_files.METRICS, self._metrics.to_json())
-        except (StorageError, StorageFull) as exc:
+        except (StorageError, StorageFull, OSError) as exc:
             self._warn_once(f"the run's state is not written yet: {exc}")
             return False
         self._unwritten = False

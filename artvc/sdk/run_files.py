@@ -82,18 +82,22 @@ def below(root: str, top: str) -> list[tuple[str, str]]:
     return sorted(found)
 
 
-def clear(disk: Any, directory: str) -> None:
+def clear(disk: Any, directory: str, *, own_too: bool = False) -> None:
     """Remove a run's own directory when its last commit has all of it.
 
-    What the script itself put into ``run.dir`` stays, for it may go on reading there.
+    Args:
+        disk: of the repository.
+        directory: the run's own.
+        own_too: also what the script itself put into ``run.dir``; else that stays, for it may go on reading there.
     """
     for name in (NOTE, STATE, METRICS, ALERTS, history.NAME):
         disk.discard(os.path.join(directory, name))
-    for here, inner, files in os.walk(os.path.join(directory, MEDIA), topdown=False):
-        for name in files:
-            disk.discard(os.path.join(here, name))
-        for name in inner:
-            remove_directory(disk, os.path.join(here, name))
+    for top in (MEDIA, FILES) if own_too else (MEDIA,):
+        for here, inner, files in os.walk(os.path.join(directory, top), topdown=False):
+            for name in files:
+                disk.discard(os.path.join(here, name))
+            for name in inner:
+                remove_directory(disk, os.path.join(here, name))
     for name in (MEDIA, FILES):
         remove_directory(disk, os.path.join(directory, name))
     remove_directory(disk, directory)

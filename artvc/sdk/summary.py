@@ -84,4 +84,4 @@ class Summary(MutableMapping[str, Any]):
 
     def to_json(self) -> JsonObject:
         """What is recorded."""
-        return values.to_object(self._values, what="summary", non_finite="text")
+        return values.to_object(dict(self._values), what="summary", non_finite="text")

@@ -88,10 +88,12 @@ def test_arguments_without_effect_are_named_in_one_warning(capsys):
 def test_footer_shows_summary_and_history_but_no_hidden_key(capsys):
     with artvc.init(project="p") as run:
         run.define_metric("secret", hidden=True)
+        run.define_metric("acc", summary="max")
+        run.log({"acc": 0.123456789})
         for n in range(10):
             artvc.log({"loss": 10 - n, "secret": n})
         artvc.log({"picture": artvc.Image([[0, 1]])})
     said = capsys.readouterr().err
     assert "loss \N{FULL BLOCK}" in said and "\N{LOWER ONE EIGHTH BLOCK}" in said
-    assert "loss 1\n" in said
+    assert "loss 1\n" in said and "acc.max 0.12346\n" in said
     assert "secret" not in said and "picture" not in said

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -341,6 +342,19 @@ def test_timer_tries_again_after_a_full_disk(desk, monkeypatch, logged):
     assert [row["n"] for row in logged()] == [0]
 
 
+def test_directory_removed_under_the_run_is_said_once_and_stops_nothing(desk, capsys):
+    run = artvc.init(project="p", id="x")
+    shutil.rmtree(desk / ".artvc" / "runs")
+    artvc.log({"a": 1})
+    run._tick()
+    artvc.log({"a": 2})
+    run._tick()
+    assert run.summary["a"] == 2
+    assert capsys.readouterr().err.count("history not written yet") == 1
+    os.makedirs(run.sync_dir)
+    run.finish()
+
+
 def test_history_with_a_row_longer_than_a_block_is_mended(desk):
     run = artvc.init(project="p", id="x")
     artvc.log({"text": "x" * 3_000_000})
@@ -350,6 +364,16 @@ def test_history_with_a_row_longer_than_a_block_is_mended(desk):
         file.write(b"y" * 2_500_000)
     assert history.mend(disk, path) == 1
     assert len(Path(path).read_bytes().splitlines()) == 1
+
+
+def test_run_begun_anew_has_nothing_of_the_one_before(run_files):
+    with artvc.init(project="p", id="x") as run:
+        Path(run.dir, "old.txt").write_text("old")
+        artvc.log({"picture": artvc.Image([[0, 1]])})
+        run.alert("a", "b")
+    with artvc.init(project="p", id="x"):
+        artvc.log({"a": 1})
+    assert list(run_files()) == ["history.jsonl"]
 
 
 def test_files_of_the_run_directory_are_saved_and_stay(run_files):
