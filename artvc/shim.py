@@ -124,18 +124,16 @@ class _StandIn(ModuleType):
 
     def __getattr__(self, name: str) -> object:
         table = MODULES[self.__name__]
-        place = table.get(name) if name else None
-        if place is not None:
-            module, _, attribute = place.partition(":")
-            return getattr(importlib.import_module(module), attribute)
         if name.startswith("__"):
             raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}")
         if f"{self.__name__}.{name}" in MODULES:
             return importlib.import_module(f"{self.__name__}.{name}")
-        if "" in table:
-            target = importlib.import_module(table[""])
-            if hasattr(target, name):
-                return getattr(target, name)
+        whole = importlib.import_module(table[""]) if "" in table else None
+        if hasattr(whole, name):
+            return getattr(whole, name)
+        if name in table:
+            module, _, attribute = table[name].partition(":")
+            return getattr(importlib.import_module(module), attribute)
         raise AttributeError(
             f"artvc's stand-in for {self.__name__!r} has no {name!r}; 'artvc help wandb' says what it has"
         )
