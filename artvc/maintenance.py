@@ -138,6 +138,10 @@ class _Walker:
     def _version(self, version: Version) -> set[str]:
         """All that keeps a version from being restored."""
         try:
+            if version.source is not None:
+                source = self._repo.version(*version.source)
+                if source.source is not None or source.artifact_id != version.artifact_id:
+                    raise Damaged(f"the link {version.qualified} is not to what {source.qualified} is")
             self._repo.properties(version.properties_id)
             artifact = self._repo.artifact(version.artifact_id)
             return self._tree(artifact.root)

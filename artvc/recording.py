@@ -248,7 +248,8 @@ def _plan(
 
 def _number_of(state: RefState, base: str, artifact: Id) -> int | None:
     """The version that has this content already (the newest, should there be several)."""
-    found = map(names.version_number, state.having(base, artifact.hex()))
+    refs = [ref for ref in state.having(base, artifact.hex()) if "source" not in state.refs[f"{base}/{ref}"]]
+    found = map(names.version_number, refs)  # a link is not a version of this artifact's own
     numbers = [number for number in found if number is not None]
     return max(numbers, default=None)
 
@@ -418,11 +419,12 @@ def set_properties(repo: Repository, version: Version, properties: Properties, *
     with repo.ingest() as ingest:
         properties_id = ingest.put(Kind.PROPERTIES, codec.encode_properties(properties))
         ingest.seal()
-    ref = f"properties/{version.project}/{version.name}/v{version.number}"
+    project, name, number = version.home
+    ref = f"properties/{project}/{name}/v{number}"
     old: JsonObject | None = {"id": version.properties_id.hex()} if version.properties_id else None
 
     def build(state: RefState) -> list[RefEdit]:
-        if state.get(f"artifacts/{version.project}/{version.name}/v{version.number}") is None:
+        if state.get(f"artifacts/{project}/{name}/v{number}") is None:
             raise NotFound(f"{version.label} is not there any more")
         return [RefEdit(ref, old, {"id": properties_id.hex()})]
 

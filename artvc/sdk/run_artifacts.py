@@ -94,6 +94,8 @@ class RunArtifacts(ABC):
         with self._lock:
             self._usable()
             place = self._place
+            for taken in artifact.taken_from():
+                self._inputs.setdefault(taken.artifact, taken)
             draft = artifact.to_output(place, self.project, [one for one in wanted if one != names.LATEST])
             recorded = self._record("running", None, why=f"log {artifact.source_name}", outputs=[draft])
         (logged,) = recorded.outputs
@@ -163,7 +165,7 @@ class RunArtifacts(ABC):
                 self._usable()
                 self._inputs.setdefault(
                     version.artifact_id,
-                    Input(project=version.project, artifact=version.artifact_id, asked=found.name),
+                    Input(project=version.home[0], artifact=version.artifact_id, asked=found.name),
                 )
         return found
 

@@ -9,7 +9,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 # Used where they are installed, done without where they are not.
-OPTIONAL = {"numpy", "PIL", "torch", "yaml"}
+OPTIONAL = {"fsspec", "numpy", "PIL", "torch", "yaml"}
 # Run as programs or by pytest, not imported.
 TOOLS = {"import_linter", "mypy", "numpy", "pytest_xdist", "ruff"}
 

@@ -17,7 +17,8 @@ DOORS = {
 ALLOWED = {
     ("cli/main.py", "os.open"): "the null device in place of a closed pipe",
     ("sdk/artifact.py", "open"): "the file that new_file() hands out; its descriptor comes from the door",
-    ("sdk/artifact.py", "os.makedirs"): "the directory that download() was asked to fill",
+    ("sdk/artifact_files.py", "os.makedirs"): "the directory that download() was asked to fill",
+    ("sdk/references.py", "os.open"): "a file that a reference names, for reading",
     ("sdk/workspace.py", "start.mkdir"): "the directory that init(dir=...) names",
     ("sdk/workspace.py", "tempfile.mkdtemp"): "a repository of a disabled run, outside of everything",
     ("sdk/workspace.py", "shutil.rmtree"): "and its removal",
