@@ -28,6 +28,7 @@ from artvc.model.objects import (
 from artvc.repo import Found, Repository, Version
 from artvc.store.ingest import Ingest, IngestTotals
 from artvc.store.refs import RefEdit, RefState, Transaction
+from artvc.uploads import Upload
 
 RUN_ID_LENGTH: Final = 8
 _RUN_ALPHABET: Final = string.digits + string.ascii_lowercase
@@ -141,7 +142,15 @@ def new_run_id() -> str:
     return "".join(_RUN_ALPHABET[number // base**place % base] for place in range(RUN_ID_LENGTH))
 
 
-def record(repo: Repository, ingest: Ingest, commit: Commit, outputs: Sequence[OutputDraft], *, why: str) -> Recorded:
+def record(
+    repo: Repository,
+    ingest: Ingest,
+    commit: Commit,
+    outputs: Sequence[OutputDraft],
+    *,
+    why: str,
+    closing: Upload | None = None,
+) -> Recorded:
     """Make a run commit with new outputs durable and visible, in one transaction.
 
     Args:
@@ -150,9 +159,11 @@ def record(repo: Repository, ingest: Ingest, commit: Commit, outputs: Sequence[O
         commit: everything but the new outputs; those of earlier commits of the run stand in it.
         outputs: the new ones, each name once.
         why: for the ref log.
+        closing: the upload that becomes one of the outputs, and is over with that.
 
     Raises:
-        Conflict: an artifact of that name exists with another type, or a name is given twice.
+        Conflict: an artifact of that name exists with another type, a name is given twice, or something was
+            contributed to the upload meanwhile.
         StorageFull, StorageError: nothing changed.
     """
     if len({output.name for output in outputs}) != len(outputs):
@@ -180,7 +191,7 @@ def record(repo: Repository, ingest: Ingest, commit: Commit, outputs: Sequence[O
         nonlocal plan
         _check_types(state, commit.project, outputs)
         plan = _plan(state, commit, commit_id, outputs, artifact_ids, property_ids)
-        return plan.edits
+        return [*plan.edits, *([RefEdit(closing.ref, closing.value, None)] if closing else [])]
 
     repo.refs.apply(build, time=commit.ended, who=_who(commit.author), why=why)
     logged = tuple(

@@ -385,10 +385,12 @@ class Artifact(ArtifactFiles):
                         raise StorageError(f"{path!r} of artifact {self._name!r} was lost", hint="add it again")
                 tree = merkle.write_tree(entries.items(), ingest.put)
         return recording.OutputDraft(
-            name=self._home_name(), type=self._type, tree=tree, properties=given, aliases=tuple(aliases)
+            name=self.home_name, type=self._type, tree=tree, properties=given, aliases=tuple(aliases)
         )
 
-    def _home_name(self) -> str:
+    @property
+    def home_name(self) -> str:
+        """The name under which it is logged: of a link, its source's."""
         return self._version.home[1] if self._version else self._name
 
     def _inherited(self, place: Workspace, project: str) -> dict[str, Entry]:

@@ -20,7 +20,7 @@ from contextlib import closing, contextmanager
 from http.client import HTTPException
 from typing import IO, Any, Final, NamedTuple
 
-from artvc.errors import CommError, InvalidInput, LimitExceeded, SourceError
+from artvc.errors import CommError, InvalidInput, LimitExceeded, NotFound, SourceError
 from artvc.model import names
 from artvc.model.ids import Id
 from artvc.model.objects import Entry, reference_entry
@@ -465,17 +465,26 @@ def parse_artifact_uri(repo: Repository, uri: str, project: str | None) -> tuple
         InvalidInput: it names no file.
         NotFound: no version has that id or name.
     """
-    rest = uri.partition("://")[2]
-    head, _, path = rest.partition("/")
-    if len(head) == 64 and not set(head) - set("0123456789abcdef") and path:
-        wanted = Id.parse(head)
-        name = repo.artifact(wanted).name
-        for owner in repo.projects():
-            for version in repo.versions(owner, name):
-                if version.artifact_id == wanted and version.source is None:
-                    return version.qualified, names.logical_path(urllib.parse.unquote(path, errors="surrogateescape"))
-        raise InvalidInput(f"the artifact of {uri!r:.200} was deleted")
-    found = repo.resolve(urllib.parse.unquote(rest), project=project)
+    rest = by_id(repo, uri.partition("://")[2])
+    found = repo.resolve(urllib.parse.unquote(rest, errors="surrogateescape"), project=project)
     if not found.path:
         raise InvalidInput(f"{uri!r:.200} names no file", hint="end it with /PATH")
     return found.version.qualified, found.path
+
+
+def by_id(repo: Repository, text: str) -> str:
+    """A reference whose artifact may be given by its whole id, with ``project/name:vN`` in its place.
+
+    Raises:
+        NotFound: no version has that id (any more).
+    """
+    head, slash, path = text.partition("/")
+    if len(head) != 64 or set(head) - set("0123456789abcdef"):
+        return text
+    wanted = Id.parse(head)
+    name = repo.artifact(wanted).name
+    for owner in repo.projects():
+        for version in repo.versions(owner, name):
+            if version.artifact_id == wanted and version.source is None:
+                return version.qualified + slash + path
+    raise NotFound(f"the version of artifact {name!r} with id {head[:12]} was deleted")

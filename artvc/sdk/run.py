@@ -30,6 +30,7 @@ from artvc.sdk.run_artifacts import RunArtifacts
 from artvc.sdk.summary import Summary
 from artvc.sdk.workspace import Workspace
 from artvc.settings import now
+from artvc.uploads import Upload
 
 HISTORY: Final = "history.jsonl"
 # Up to this size each run commit holds the history; above it, only the last one does.
@@ -92,6 +93,7 @@ class Run(RunArtifacts):
         self._disabled_step = 0
         self.resumed = earlier is not None
         self.config = Config(allow_val_change=allow_val_change)
+        self.config.adopt_with(self.use_in_config)
         self.summary = Summary()
         self._history: History | None = None
         if place is not None:
@@ -389,6 +391,7 @@ class Run(RunArtifacts):
         *,
         why: str,
         outputs: Sequence[recording.OutputDraft] = (),
+        closing: Upload | None = None,
     ) -> recording.Recorded:
         """Make a run commit of all that the run is by now."""
         place = self._workspace()
@@ -415,7 +418,7 @@ class Run(RunArtifacts):
                 state=state,
                 exit_code=exit_code,
             )
-            recorded = recording.record(place.repo, ingest, commit, outputs, why=why)
+            recorded = recording.record(place.repo, ingest, commit, outputs, why=why, closing=closing)
         self._previous = recorded.commit_id
         self._outputs = recorded.commit.outputs
         return recorded
