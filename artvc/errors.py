@@ -40,6 +40,10 @@ class InvalidInput(ArtvcError, ValueError):
     kind = "invalid-input"
 
 
+class NotAModel(InvalidInput, AssertionError):
+    """An artifact was to be used as a model, and its type says that it is none."""
+
+
 class LimitExceeded(InvalidInput):
     """Something is larger or deeper than the documented limit."""
 

@@ -167,9 +167,9 @@ class _Resolver:
         self._numbers[key], self._aliases[key] = {}, {}
         for ref, value in refs.items():
             number, target = names.version_number(ref), value.get("version")
-            if number is not None:
+            if number is not None and "source" not in value:
                 self._numbers[key][str(value.get("artifact"))] = number
-            elif isinstance(target, int):
+            elif number is None and isinstance(target, int):
                 self._aliases[key].setdefault(target, []).append(ref)
 
 

@@ -5,6 +5,7 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from artvc import uploads
 from artvc.errors import ArtvcError, Damaged, NotFound
 from artvc.model import merkle
 from artvc.model.ids import Id, Kind
@@ -121,6 +122,7 @@ class _Walker:
                 for version in self._repo.versions(collection.project, collection.name)
             ]
             runs = self._repo.runs()
+            pending = list(uploads.all_of(self._repo))
         except ArtvcError:
             return  # the log is damaged, which was said
         for version in versions:
@@ -132,6 +134,10 @@ class _Walker:
             broken = self._commit(run.commit)
             if broken:
                 affected.setdefault(broken, []).append(f"run {run.project}/{run.run_id}")
+        for upload in pending:
+            for _, tree, said in upload.parts:
+                for trouble in self._contribution(tree, said):
+                    affected.setdefault(trouble, []).append(upload.ref)
         for trouble, labels in affected.items():
             self._report.problems.append(Problem(message=trouble, affected=tuple(labels)))
         self._report.objects = len(self._good)
@@ -139,9 +145,20 @@ class _Walker:
     def _version(self, version: Version) -> set[str]:
         """All that keeps a version from being restored."""
         try:
+            if version.source is not None:
+                source = self._repo.version(*version.source)
+                if source.source is not None or source.artifact_id != version.artifact_id:
+                    raise Damaged(f"the link {version.qualified} is not to what {source.qualified} is")
             self._repo.properties(version.properties_id)
             artifact = self._repo.artifact(version.artifact_id)
             return self._tree(artifact.root)
+        except ArtvcError as exc:
+            return {exc.message}
+
+    def _contribution(self, tree: Id, said: Id) -> set[str]:
+        try:
+            self._repo.properties(said)
+            return self._tree(tree)
         except ArtvcError as exc:
             return {exc.message}
 

@@ -29,6 +29,7 @@ from artvc.predecessors import Predecessors
 from artvc.repo import Found, Repository, Version
 from artvc.store.ingest import Ingest, IngestTotals
 from artvc.store.refs import RefEdit, RefState, Transaction
+from artvc.uploads import Upload
 
 RUN_ID_LENGTH: Final = 8
 _RUN_ALPHABET: Final = string.digits + string.ascii_lowercase
@@ -142,7 +143,15 @@ def new_run_id() -> str:
     return "".join(_RUN_ALPHABET[number // base**place % base] for place in range(RUN_ID_LENGTH))
 
 
-def record(repo: Repository, ingest: Ingest, commit: Commit, outputs: Sequence[OutputDraft], *, why: str) -> Recorded:
+def record(
+    repo: Repository,
+    ingest: Ingest,
+    commit: Commit,
+    outputs: Sequence[OutputDraft],
+    *,
+    why: str,
+    closing: Upload | None = None,
+) -> Recorded:
     """Make a run commit with new outputs durable and visible, in one transaction.
 
     Args:
@@ -151,9 +160,11 @@ def record(repo: Repository, ingest: Ingest, commit: Commit, outputs: Sequence[O
         commit: everything but the new outputs; those of earlier commits of the run stand in it.
         outputs: the new ones, each name once.
         why: for the ref log.
+        closing: the upload that becomes one of the outputs, and is over with that.
 
     Raises:
-        Conflict: an artifact of that name exists with another type, or a name is given twice.
+        Conflict: an artifact of that name exists with another type, a name is given twice, or something was
+            contributed to the upload meanwhile.
         StorageFull, StorageError: nothing changed.
     """
     if len({output.name for output in outputs}) != len(outputs):
@@ -181,7 +192,7 @@ def record(repo: Repository, ingest: Ingest, commit: Commit, outputs: Sequence[O
         nonlocal plan
         _check_types(state, commit.project, outputs)
         plan = _plan(state, commit, commit_id, outputs, artifact_ids, property_ids)
-        return plan.edits
+        return [*plan.edits, *([RefEdit(closing.ref, closing.value, None)] if closing else [])]
 
     repo.refs.apply(build, time=commit.ended, who=_who(commit.author), why=why)
     logged = tuple(
@@ -255,7 +266,8 @@ def _plan(
 
 def _number_of(state: RefState, base: str, artifact: Id) -> int | None:
     """The version that has this content already (the newest, should there be several)."""
-    found = map(names.version_number, state.having(base, artifact.hex()))
+    refs = [ref for ref in state.having(base, artifact.hex()) if "source" not in state.refs[f"{base}/{ref}"]]
+    found = map(names.version_number, refs)  # a link is not a version of this artifact's own
     numbers = [number for number in found if number is not None]
     return max(numbers, default=None)
 
@@ -426,11 +438,12 @@ def set_properties(repo: Repository, version: Version, properties: Properties, *
     with repo.ingest() as ingest:
         properties_id = ingest.put(Kind.PROPERTIES, codec.encode_properties(properties))
         ingest.seal()
-    ref = f"properties/{version.project}/{version.name}/v{version.number}"
+    project, name, number = version.home
+    ref = f"properties/{project}/{name}/v{number}"
     old: JsonObject | None = {"id": version.properties_id.hex()} if version.properties_id else None
 
     def build(state: RefState) -> list[RefEdit]:
-        if state.get(f"artifacts/{version.project}/{version.name}/v{version.number}") is None:
+        if state.get(f"artifacts/{project}/{name}/v{number}") is None:
             raise NotFound(f"{version.label} is not there any more")
         return [RefEdit(ref, old, {"id": properties_id.hex()})]
 

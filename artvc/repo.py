@@ -59,7 +59,16 @@ _SIMILAR_LIMIT: Final = 10_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Version:
-    """A version of an artifact: what its name stands for at one moment."""
+    """A version of an artifact: what its name stands for at one moment.
+
+    Attributes:
+        project, name, number: what it is called.
+        artifact_id, commit_id: its content, and the run commit that logged it first.
+        properties_id: what is said about it; of a link, about its source.
+        aliases: that stand for it.
+        source: of a link to a version of another artifact, that one's project, name and number; else None.
+        linked: when the link was made; "" for a version that is none.
+    """
 
     project: str
     name: str
@@ -68,6 +77,13 @@ class Version:
     commit_id: Id
     properties_id: Id | None
     aliases: tuple[str, ...]
+    source: tuple[str, str, int] | None = None
+    linked: str = ""
+
+    @property
+    def home(self) -> tuple[str, str, int]:
+        """Project, name and number of the version that was logged: the source of a link, else its own."""
+        return self.source or (self.project, self.name, self.number)
 
     @property
     def label(self) -> str:
@@ -356,9 +372,26 @@ class Repository:
         state = self.state()
         refs = state.below(f"artifacts/{project}/{name}")
         if f"v{number}" not in refs:
+            collection = state.get(f"collections/{project}/{name}") or {}
+            following = collection.get("next")
+            if isinstance(following, int) and number < following:
+                raise NotFound(f"version '{project}/{name}:v{number}' was deleted", hint=_version_hint(refs))
             raise NotFound(f"artifact '{project}/{name}' has no version v{number}", hint=_version_hint(refs))
         aliases = [ref for ref, value in refs.items() if value.get("version") == number]
         return _version(state, project, name, number, aliases)
+
+    def links_to(self, version: Version) -> list[Version]:
+        """The links to a version, sorted by project, name and number."""
+        state = self.state()
+        wanted = version.artifact_id.hex()
+        found = []
+        for prefix in state.prefixes("artifacts/"):
+            _, project, name = prefix.split("/")
+            for ref in state.having(prefix, wanted):
+                number = names.version_number(ref)
+                if number is not None and source_of(state.refs[f"{prefix}/{ref}"]) == version.home:
+                    found.append(self.version(project, name, number))
+        return sorted(found, key=lambda one: (one.project, one.name, one.number))
 
     def resolve(self, reference: str, *, project: str | None = None) -> Found:
         """What ``[project/]NAME[:ALIAS|:vN|@HASH][/path]`` stands for.
@@ -407,6 +440,8 @@ class Repository:
         if reading.selector not in refs:
             close = _similar(reading.selector, refs)
             hint = f"did you mean {reading.name}:{close}?" if close else _version_hint(refs)
+            if not refs:
+                raise NotFound(f"all versions of artifact '{project}/{reading.name}' were deleted")
             raise NotFound(f"artifact '{project}/{reading.name}' has no alias {reading.selector!r}", hint=hint)
         return self.version(project, reading.name, _number(refs[reading.selector]))
 
@@ -607,9 +642,27 @@ def _id(value: JsonObject, key: str) -> Id:
     return Id.parse(found)
 
 
+def source_of(value: JsonObject) -> tuple[str, str, int] | None:
+    """Project, name and number in a version's ref, if that is a link.
+
+    Raises:
+        Damaged: it is one, but names no version.
+    """
+    source = value.get("source")
+    if source is None:
+        return None
+    parts = source.split("/") if isinstance(source, str) else []
+    number = names.version_number(parts[2]) if len(parts) == 3 else None
+    if number is None:
+        raise Damaged("a link in the ref log names no version")
+    return parts[0], parts[1], number
+
+
 def _version(state: RefState, project: str, name: str, number: int, aliases: Sequence[str]) -> Version:
     value = state.refs[f"artifacts/{project}/{name}/v{number}"]
-    properties = state.get(f"properties/{project}/{name}/v{number}")
+    source = source_of(value)
+    owner = source or (project, name, number)
+    properties = state.get(f"properties/{owner[0]}/{owner[1]}/v{owner[2]}")
     return Version(
         project=project,
         name=name,
@@ -618,6 +671,8 @@ def _version(state: RefState, project: str, name: str, number: int, aliases: Seq
         commit_id=_id(value, "commit"),
         properties_id=_id(properties, "id") if properties else None,
         aliases=tuple(sorted(aliases)),
+        source=source,
+        linked=str(value.get("linked", "")),
     )
 
 

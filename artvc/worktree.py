@@ -12,6 +12,7 @@ destination of a checkout.  Its rules:
 """
 
 import contextlib
+import errno
 import os
 import posixpath
 import stat
@@ -525,7 +526,7 @@ def _status_of(repo: Repository, origin: Origin) -> WorktreeStatus:
         if entry is None:
             if not origin.subpaths:
                 added.append(found.path)
-        elif not _is_same(found, entry, caches, began):
+        elif entry.kind != EntryKind.REFERENCE and not _is_same(found, entry, caches, began):
             modified.append(found.path)
     for cache in caches.opened:
         cache.save(keep_others=True)
@@ -664,6 +665,8 @@ def _translated(target: str) -> Iterator[None]:
     """Turn the operating system's errors about the destination into the error family."""
     try:
         yield
+    except ArtvcError:  # one may be an OSError too
+        raise
     except OSError as exc:
         raise storage_error(exc, f"cannot write {exc.filename or target!r}") from exc
 
@@ -763,6 +766,9 @@ def _decide(
             if _is_same(found, entry, caches, began):
                 plan.keep += 1
                 continue
+            if entry.kind == EntryKind.REFERENCE:  # what was fetched for it
+                plan.references.append(found.path)
+                continue
             if not untouched and not force:
                 plan.blocked.append(found.path)
             _enlist(plan, found.path, entry)
@@ -814,6 +820,51 @@ def _all_files(target: str) -> Iterator[Found]:
                     os.unlink(entry.path)
                 else:
                     yield Found(prefix + entry.name, entry.path, entry.stat(follow_symlinks=False))
+
+
+def place_file(root: Path, path: str, fill: Callable[[Callable[[bytes], object]], None]) -> None:
+    """Put a file into a directory of the user's, under its name only when all of it is there and right.
+
+    Args:
+        root: the directory, which must exist.
+        path: below it; directories are made, links on the way are not followed.
+        fill: writes the content by the function that it is given, and raises where it is not right.
+
+    Raises:
+        Conflict: a link or a file is in the place of a directory, or a directory in that of the file.
+        StorageFull, StorageError: the directory's disk.
+        whatever ``fill`` raises; then nothing is left of the file.
+    """
+    with _translated(str(root)):
+        directories = _Directories(os.path.realpath(root))
+        try:
+            directory, _, name = names.check_path(path).rpartition("/")
+            try:
+                parent = directories.get(directory)
+            except OSError as exc:
+                if exc.errno not in {errno.ENOTDIR, errno.ELOOP}:
+                    raise
+                raise Conflict(f"{path!r} can't be placed in {str(root)!r}: no directory above it") from exc
+            temporary = TEMPORARY + os.urandom(8).hex()
+            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+            fd = os.open(temporary, flags, 0o666, dir_fd=parent)
+
+            def put(data: bytes) -> None:
+                with _translated(str(root)):
+                    file.write(data)
+
+            try:
+                with os.fdopen(fd, "wb") as file:
+                    fill(put)
+                try:
+                    os.replace(temporary, name, src_dir_fd=parent, dst_dir_fd=parent)
+                except IsADirectoryError as exc:
+                    raise Conflict(f"{path!r} in {str(root)!r} is a directory") from exc
+            except BaseException:
+                os.unlink(temporary, dir_fd=parent)
+                raise
+        finally:
+            directories.close()
 
 
 class _Directories:

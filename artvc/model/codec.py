@@ -317,12 +317,19 @@ def decode_artifact(data: bytes) -> Artifact:
     return _guarded(read, data)
 
 
+def _origins(found: JsonObject) -> dict[str, str]:
+    if not all(isinstance(uri, str) for uri in found.values()):
+        raise MalformedObject("an origin is the text of a URI")
+    return {path: str(uri) for path, uri in found.items()}
+
+
 def encode_properties(properties: Properties) -> bytes:
     """The canonical bytes of properties."""
     return encode_json(
         {
             "description": properties.description,
             "metadata": properties.metadata,
+            "origins": {**properties.origins},
             "tags": list(properties.tags),
             "ttl": properties.ttl,
         }
@@ -339,6 +346,7 @@ def decode_properties(data: bytes) -> Properties:
             metadata=fields.object("metadata"),
             tags=fields.texts("tags"),
             ttl=fields.optional_integer("ttl"),
+            origins=_origins(fields.object("origins")),
         )
         fields.done()
         return found

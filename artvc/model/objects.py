@@ -161,12 +161,14 @@ class Properties:
         metadata: JSON object.
         tags: sorted, each once.
         ttl: seconds after which ``gc`` may drop the version; None: never.
+        origins: of files taken over from other artifacts: path to the URI of the first that had it.
     """
 
     description: str = ""
     metadata: JsonObject = field(default_factory=dict)
     tags: tuple[str, ...] = ()
     ttl: int | None = None
+    origins: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         names.check_text("description", self.description, MESSAGE_BYTES)
@@ -177,6 +179,9 @@ class Properties:
             raise InvalidInput("tags must be sorted and unique")
         if self.ttl is not None:
             _not_negative("ttl", self.ttl)
+        for path, uri in self.origins.items():
+            names.check_path(path)
+            names.check_text("URI", uri, URI_BYTES)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,113 +6,36 @@ staged.  A draft is a dict of paths and entries beside that content; logging mak
 
 import contextlib
 import copy
-import io
+import importlib
 import os
-import re
-import threading
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from pathlib import Path, PurePath, PureWindowsPath
 from typing import IO, Any, Final, Self
 
-from artvc import history, recording, worktree
+from artvc import curation, history, recording, worktree
 from artvc.errors import (
     ArtifactFinalizedError,
-    ArtifactNotLoggedError,
     InvalidInput,
     InvalidType,
-    NotFound,
     StorageError,
     UsageError,
 )
 from artvc.model import merkle, names
-from artvc.model.ids import id_of
-from artvc.model.objects import (
-    Content,
-    Entry,
-    EntryKind,
-    Properties,
-    TreeSummary,
-    file_entry,
-    reference_entry,
-)
+from artvc.model.objects import Content, Entry, EntryKind, Input, Properties, file_entry
 from artvc.repo import Version
-from artvc.sdk import environment, values, workspace
+from artvc.sdk import environment, references
+from artvc.sdk.artifact_files import ArtifactFiles
+from artvc.sdk.artifact_state import ArtifactTTL
+from artvc.sdk.entries import Manifest, ManifestEntry, PathLike, logical
 from artvc.sdk.record import RunRecord, record_of
 from artvc.sdk.workspace import Workspace
 from artvc.settings import now
 
-PathLike = str | os.PathLike[str]
+__all__ = ["Artifact", "ArtifactTTL", "Manifest", "ManifestEntry", "PathLike"]
 
-_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.\-]*):")
-_KNOWN_SCHEMES: Final = frozenset({"file", "http", "https"})
 _POLICIES: Final = frozenset({"mutable", "immutable"})
-_LARGE_BYTES: Final = 50 * 1000 * 1000
-_LARGE_FILES: Final = 5000
 
 
-@dataclass(frozen=True, slots=True)
-class ManifestEntry:
-    """One file of an artifact.
-
-    Attributes:
-        path: in the artifact.
-        digest: of its content, hex; of a reference, its checksum or URI.
-        size: bytes; 0 for references of unknown size.
-        ref: the URI of a reference, else None.
-    """
-
-    path: str
-    digest: str
-    size: int
-    ref: str | None
-    _artifact: "Artifact"
-    _entry: Entry
-
-    @property
-    def name(self) -> str:
-        """Its path, as the files of W&B call it."""
-        return self.path
-
-    def parent_artifact(self) -> "Artifact":
-        """The artifact that it belongs to."""
-        return self._artifact
-
-    def ref_target(self) -> str:
-        """The URI of a reference.  Raises InvalidInput for a file."""
-        if self.ref is None:
-            raise InvalidInput(f"{self.path!r} is a file, not a reference")
-        return self.ref
-
-    def open(self) -> io.BufferedReader:
-        """The content as a stream that can seek.  Raises InvalidInput for a reference."""
-        return self._artifact._place().repo.open_file(self._entry)
-
-    def download(self, root: PathLike | None = None, skip_cache: bool | None = None) -> str:
-        """Restore this file alone; returns its absolute path.  Raises as :meth:`Artifact.download`."""
-        return os.path.join(self._artifact._restore(root, [self.path]), *self.path.split("/"))
-
-
-class Manifest:
-    """The files of an artifact by path."""
-
-    def __init__(self, entries: dict[str, ManifestEntry]) -> None:
-        self.entries = entries
-
-    def __len__(self) -> int:
-        return len(self.entries)
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self.entries)
-
-    def __contains__(self, path: object) -> bool:
-        return path in self.entries
-
-    def __getitem__(self, path: str) -> ManifestEntry:
-        return self.entries[path]
-
-
-class Artifact:
+class Artifact(ArtifactFiles):
     """A named set of files.
 
     Args:
@@ -127,215 +50,6 @@ class Artifact:
         InvalidInput: a name or type that is not allowed, or an infinity in the metadata.
         InvalidType: the metadata is no dict, or holds something that has no JSON form.
     """
-
-    def __init__(
-        self,
-        name: str,
-        type: str,
-        description: str | None = None,
-        metadata: dict[str, Any] | None = None,
-        incremental: bool = False,
-        **more: object,
-    ) -> None:
-        for what, given in (("name", name), ("type", type)):
-            if not isinstance(given, str):
-                raise InvalidType(f"the {what} of an artifact is text, not {given!r:.80}")
-        self._name = names.check_artifact_name(name)
-        self._type = names.check_type(type)
-        self._description = description
-        self._metadata = _normal(metadata)
-        self._incremental = incremental
-        self._tags: list[str] = []
-        self._aliases: list[str] = []
-        self._entries: dict[str, Entry] = {}
-        self._caches: list[Any] = []
-        self._workspace: Workspace | None = None
-        self._finalized = False
-        self._version: Version | None = None
-        self._asked: str | None = None
-        self._lock = threading.RLock()
-
-    @classmethod
-    def from_version(cls, place: Workspace, version: Version, *, asked: str | None = None) -> Self:
-        """A logged artifact.
-
-        Args:
-            place: the workspace that has it.
-            version: which one.
-            asked: the alias or version by which it was asked for.
-        """
-        value = place.repo.artifact(version.artifact_id)
-        made = cls(value.name, value.type)
-        made._workspace = place
-        made._become(version, asked)
-        return made
-
-    def _become(self, version: Version, asked: str | None = None) -> None:
-        """Turn from a draft into a version."""
-        said = self._place().repo.properties(version.properties_id)
-        self._version = version
-        self._asked = asked
-        self._description = said.description or None
-        self._metadata = copy.deepcopy(said.metadata)
-        self._tags = list(said.tags)
-        self._aliases = list(version.aliases)
-        self._finalized = True
-        self._entries = {}
-        self._caches = []
-
-    def __repr__(self) -> str:
-        state = self._version.qualified if self._version else f"draft of {self._name}"
-        return f"<Artifact {state} ({self._type})>"
-
-    # -- what it is ---------------------------------------------------------------------------------------
-
-    @property
-    def name(self) -> str:
-        """``name``; of a logged one ``name:alias`` as it was asked for, else ``name:v3``."""
-        if self._version is None:
-            return self._name
-        return f"{self._name}:{self._asked}" if self._asked else self._version.label
-
-    @property
-    def source_name(self) -> str:
-        """``name:v3``, however it was asked for; of a draft the name."""
-        return self._version.label if self._version else self._name
-
-    @property
-    def qualified_name(self) -> str:
-        """``project/name:v3``.  Raises ArtifactNotLoggedError."""
-        return self._logged("qualified_name").qualified
-
-    @property
-    def type(self) -> str:
-        """What kind of thing it is."""
-        return self._type
-
-    @property
-    def version(self) -> str:
-        """``v3``.  Raises ArtifactNotLoggedError."""
-        return f"v{self._logged('version').number}"
-
-    @property
-    def project(self) -> str:
-        """The project that it belongs to.  Raises ArtifactNotLoggedError."""
-        return self._logged("project").project
-
-    @property
-    def entity(self) -> str:
-        """Always "": a repository has no accounts.  Raises ArtifactNotLoggedError."""
-        self._logged("entity")
-        return ""
-
-    @property
-    def id(self) -> str | None:
-        """The id of name, type and content, hex; None for a draft."""
-        return self._version.artifact_id.hex() if self._version else None
-
-    @property
-    def state(self) -> str:
-        """``PENDING`` for a draft, ``COMMITTED`` for a version."""
-        return "COMMITTED" if self._version else "PENDING"
-
-    @property
-    def created_at(self) -> str:
-        """When the version was first logged, ISO 8601, UTC.  Raises ArtifactNotLoggedError."""
-        return self._place().repo.commit(self._logged("created_at").commit_id).ended
-
-    @property
-    def digest(self) -> str:
-        """The root of the tree of files, 64 hex digits: equal content, equal digest."""
-        return self._tree().id.hex()
-
-    @property
-    def size(self) -> int:
-        """Bytes of all files."""
-        return self._tree().size if self._version else sum(entry.size for entry in self._entries.values())
-
-    @property
-    def file_count(self) -> int:
-        """How many files.  Raises ArtifactNotLoggedError."""
-        self._logged("file_count")
-        return self._tree().files
-
-    @property
-    def description(self) -> str | None:
-        """Markdown; of a logged one, :meth:`save` persists a change."""
-        return self._description
-
-    @description.setter
-    def description(self, text: str | None) -> None:
-        self._description = text
-
-    @property
-    def metadata(self) -> dict[str, Any]:
-        """A dict of JSON types that may be changed in place; checked when it is logged or saved."""
-        return self._metadata
-
-    @metadata.setter
-    def metadata(self, metadata: dict[str, Any]) -> None:
-        self._metadata = _normal(metadata)
-
-    @property
-    def aliases(self) -> list[str]:
-        """The aliases of a version; change the list and :meth:`save`.  Raises ArtifactNotLoggedError."""
-        self._logged("aliases")
-        return self._aliases
-
-    @aliases.setter
-    def aliases(self, aliases: Sequence[str]) -> None:
-        self._logged("aliases")
-        self._aliases = [names.check_alias(alias) for alias in aliases]
-
-    @property
-    def tags(self) -> list[str]:
-        """Words to find it by; of a logged one, :meth:`save` persists a change."""
-        return self._tags
-
-    @tags.setter
-    def tags(self, tags: Sequence[str]) -> None:
-        self._tags = [names.check_tag(tag) for tag in tags]
-
-    @property
-    def manifest(self) -> Manifest:
-        """All files by path."""
-        return Manifest({path: self._listed(path, entry) for path, entry in self._files()})
-
-    def is_draft(self) -> bool:
-        """Whether it was not logged yet."""
-        return self._version is None
-
-    def _logged(self, member: str) -> Version:
-        if self._version is None:
-            raise ArtifactNotLoggedError(
-                f"'Artifact.{member}' needs a logged artifact, and {self._name!r} is a draft",
-                hint="log it with run.log_artifact() first",
-            )
-        return self._version
-
-    def _place(self) -> Workspace:
-        """The workspace; a draft that was made before any run finds one as ``init`` would."""
-        if self._workspace is None:
-            self._workspace = workspace.find()
-        if self._workspace.pid != os.getpid():
-            raise UsageError(f"artifact {self._name!r} was made in another process", hint="make it in this one")
-        return self._workspace
-
-    def _tree(self) -> TreeSummary:
-        if self._version is not None:
-            value = self._place().repo.artifact(self._version.artifact_id)
-            return TreeSummary(value.root, value.files, value.size)
-        return merkle.write_tree(self._entries.items(), id_of)
-
-    def _files(self) -> Iterator[tuple[str, Entry]]:
-        if self._version is not None:
-            return self._place().repo.walk(self._version)
-        return iter(sorted(self._entries.items()))
-
-    def _listed(self, path: str, entry: Entry) -> ManifestEntry:
-        reference = entry.kind == EntryKind.REFERENCE
-        digest = entry.id.hex() if entry.id else (entry.checksum or entry.target)
-        return ManifestEntry(path, digest, entry.size, entry.target if reference else None, self, entry)
 
     # -- adding -------------------------------------------------------------------------------------------
 
@@ -360,7 +74,7 @@ class Artifact:
             InvalidInput: the path is not allowed or, with "x", taken; or the mode writes nothing.
             ArtifactFinalizedError: it was logged already.
         """
-        path = _logical(name)
+        path = logical(name)
         self._changeable()
         _check_policy(policy)
         if set(mode) - set("xwbt+") or not set(mode) & set("xw"):
@@ -412,7 +126,7 @@ class Artifact:
         self._changeable()
         if not os.path.isfile(disk):
             raise InvalidInput(f"Path is not a file: {disk!r}", hint="add_dir() takes a directory")
-        path = _logical(name if name is not None else os.path.basename(disk))
+        path = logical(name if name is not None else os.path.basename(disk))
         with self._lock:
             self._changeable()
             return self._listed(path, self._take(path, disk, overwrite=overwrite))
@@ -428,6 +142,8 @@ class Artifact:
         if old is not None and old != entry and not overwrite:
             raise InvalidInput(f"Cannot add the same path twice: {path!r}; pass overwrite=True to replace it")
         self._entries[path] = entry
+        if entry != old:
+            self._origins.pop(path, None)
         return entry
 
     def add_dir(
@@ -459,7 +175,7 @@ class Artifact:
         self._changeable()
         if not os.path.isdir(disk):
             raise InvalidInput(f"Path is not a directory: {os.fspath(local_path)!r}", hint="add_file() takes a file")
-        prefix = f"{_logical(name)}/" if name is not None and os.fspath(name) not in {"", ".", "./"} else ""
+        prefix = f"{logical(name)}/" if name is not None and os.fspath(name) not in {"", ".", "./"} else ""
         with self._lock:
             self._changeable()
             place = self._place()
@@ -471,6 +187,8 @@ class Artifact:
                     if self._entries.get(path, entry) != entry:
                         raise InvalidInput(f"Cannot add the same path twice: {path!r}; pass merge=True to replace it")
             self._entries.update(found)
+            for path in found:
+                self._origins.pop(path, None)
             self._caches += taken.caches
         for warning in taken.warnings:
             environment.warn(warning)
@@ -484,23 +202,123 @@ class Artifact:
     ) -> list[ManifestEntry]:
         """Note something outside by its URI, or take over a file of another artifact (which copies nothing).
 
+        A directory or prefix gives one entry for each file below it.  What tells a later change is asked for now:
+        the bytes of files are read, servers are asked for size and ETag.
+
         Args:
-            uri: ``http://``, ``https://``, ``file://`` or another scheme; or an entry of another artifact.
-            name: path in the artifact; the last part of the URI if not given, needed for other schemes.
-            checksum, max_objects: accepted for W&B's sake.
+            uri: ``file://``, ``http(s)://``; with fsspec and its driver ``s3://``, ``gs://``, ``az://``; another
+                scheme, of which nothing but the URI is known; an entry of another artifact or its URI
+                (``artvc-artifact://`` or ``wandb-artifact://``).
+            name: path in the artifact; the last part of the URI if not given, needed for other schemes; of a
+                directory, its root.
+            checksum: False notes the URI alone: other content later is no other version.
+            max_objects: most files that a directory may have; 10,000,000 if not given.
+
+        Returns:
+            the entries, sorted by path.
 
         Raises:
-            InvalidInput: no URI, or the path has another content already.
+            InvalidInput: no URI, no name, credentials in the URI, or the path has another content already.
+            NotFound: there is no such artifact.
+            CommError: the server can't be reached, or has no such thing (then a FileNotFoundError too).
+            LimitExceeded: more objects than allowed; nothing was added.
             ArtifactFinalizedError: it was logged already.
         """
         self._changeable()
         if isinstance(uri, ManifestEntry):
-            path = _logical(name if name is not None else uri.path)
-            entry = uri._entry._replace(name=path.rpartition("/")[2])
-        else:
-            path, entry = _reference(uri, name)
+            return [self._take_over(uri, logical(name if name is not None else uri.path))]
+        if not isinstance(uri, str | os.PathLike):
+            raise InvalidType(f"add_reference() takes a URI or an entry, not {uri.__class__.__name__}")
+        uri = os.fspath(uri)
+        if references.scheme_of(uri) in references.ARTIFACT_SCHEMES:
+            entry = self._named_by(uri)
+            return [self._take_over(entry, logical(name if name is not None else entry.path))]
+        path = logical(name) if name is not None else None
+        found = references.look(uri, path, checksum=checksum, max_objects=max_objects)
         with self._lock:
-            return [self._listed(path, self._put(path, entry, False))]
+            for one in found:
+                if self._entries.get(one.name, _named(one)) != _named(one):
+                    raise InvalidInput(f"Cannot add the same path twice: {one.name!r}")
+            return [self._listed(one.name, self._put(one.name, _named(one), False)) for one in found]
+
+    def _named_by(self, uri: str) -> ManifestEntry:
+        """The file of another artifact that a URI names."""
+        place = self._place()
+        qualified, path = references.parse_artifact_uri(place.repo, uri, None)
+        return Artifact.from_version(place, place.repo.resolve(qualified).version).get_entry(path)
+
+    def _take_over(self, given: ManifestEntry, path: str, *, overwrite: bool = False) -> ManifestEntry:
+        """Put a file of another artifact into this one; where it came from first is noted."""
+        entry = given._entry._replace(name=path.rpartition("/")[2])
+        owner = given.parent_artifact()
+        if owner._place() is not self._place():
+            raise UsageError(f"{given.path!r} is of an artifact in another repository", hint="download and add it")
+        with self._lock:
+            self._changeable()
+            self._put(path, entry, overwrite)
+            version = owner._version
+            if version is not None and entry.kind != EntryKind.REFERENCE and path.isprintable():
+                self._origins[path] = given.ref or references.artifact_uri(version.artifact_id, given.path)
+                self._taken_from[version.artifact_id] = Input(
+                    project=version.home[0], artifact=version.artifact_id, asked=owner.name
+                )
+            return self._listed(path, entry)
+
+    # -- media --------------------------------------------------------------------------------------------
+
+    def add(self, obj: Any, name: PathLike, overwrite: bool = False) -> ManifestEntry:
+        """Add an image, a table or other media, to be had back by :meth:`get`.
+
+        Content that the artifact has already is not stored again; media that were read from a logged artifact stand
+        for its files.
+
+        Args:
+            obj: the media.
+            name: path in the artifact, without ending.
+            overwrite: replace another value of that name.
+
+        Returns:
+            the entry of ``<name>.<type>.json``.
+
+        Raises:
+            InvalidType: no media.
+            InvalidInput: the name is not allowed or has another value already.
+            ArtifactFinalizedError: it was logged already.
+        """
+        media = importlib.import_module("artvc.sdk.media")  # much that other artifacts don't need
+        self._changeable()
+        files = media.pack(obj, logical(name))
+        source, source_path = getattr(obj, "source", None) or (None, "")
+        first = files[0][0]
+        with self._lock:
+            for path, data in files:
+                here = source_path if path == first else path
+                known = source._entry_at(here, "get") if isinstance(source, Artifact) and source._version else None
+                if known is not None and known._entry.is_file and known.size == len(data) and _has(known, data):
+                    self._take_over(known, path, overwrite=overwrite)
+                else:
+                    self._put(path, self._store(path, data), overwrite)
+            return self._listed(first, self._entries[first])
+
+    def _store(self, path: str, data: bytes) -> Entry:
+        with self._place().intake.use() as ingest:
+            return file_entry(path.rpartition("/")[2], ingest.add_bytes(data))
+
+    def get(self, name: PathLike) -> Any:
+        """What :meth:`add` put in under a name, or None.
+
+        Raises:
+            ArtifactNotLoggedError: it is a draft.
+            MalformedObject: there is something, but it is not what it claims to be.
+        """
+        self._logged("get")
+        return importlib.import_module("artvc.sdk.media").unpack(self, logical(name))
+
+    def __getitem__(self, name: str) -> Any:
+        return self.get(name)
+
+    def __setitem__(self, name: str, obj: Any) -> None:
+        self.add(obj, name)
 
     def remove(self, item: "PathLike | ManifestEntry") -> None:
         """Take a file, or a directory with all files, out of a draft.
@@ -510,13 +328,14 @@ class Artifact:
             ArtifactFinalizedError: it was logged already.
         """
         self._changeable()
-        path = _logical(item.path if isinstance(item, ManifestEntry) else item)
+        path = logical(item.path if isinstance(item, ManifestEntry) else item)
         with self._lock:
             gone = [one for one in self._entries if one == path or one.startswith(f"{path}/")]
             if not gone:
                 raise FileNotFoundError(f"No such file or directory in artifact {self._name!r}: {path!r}")
             for one in gone:
                 del self._entries[one]
+                self._origins.pop(one, None)
 
     def finalize(self) -> None:
         """Forbid further changes of the content."""
@@ -528,6 +347,10 @@ class Artifact:
                 f"Can't modify finalized artifact {self.source_name!r}",
                 hint="change a new_draft() and log that",
             )
+
+    def taken_from(self) -> list[Input]:
+        """The artifacts that files were taken over from, as inputs of the run that logs it."""
+        return list(self._taken_from.values())
 
     # -- logging ------------------------------------------------------------------------------------------
 
@@ -562,14 +385,13 @@ class Artifact:
                         raise StorageError(f"{path!r} of artifact {self._name!r} was lost", hint="add it again")
                 tree = merkle.write_tree(entries.items(), ingest.put)
         return recording.OutputDraft(
-            name=self._name, type=self._type, tree=tree, properties=given, aliases=tuple(aliases)
+            name=self.home_name, type=self._type, tree=tree, properties=given, aliases=tuple(aliases)
         )
 
-    def _said(self) -> Properties:
-        self._metadata = _normal(self._metadata)
-        return Properties(
-            description=self._description or "", metadata=self._metadata, tags=tuple(sorted(set(self._tags)))
-        )
+    @property
+    def home_name(self) -> str:
+        """The name under which it is logged: of a link, its source's."""
+        return self._version.home[1] if self._version else self._name
 
     def _inherited(self, place: Workspace, project: str) -> dict[str, Entry]:
         """The files of the latest version, if this one is incremental."""
@@ -585,251 +407,177 @@ class Artifact:
             cache.save(keep_others=True)
 
     def new_draft(self) -> "Artifact":
-        """A draft with the same files, description and metadata.  Raises ArtifactNotLoggedError."""
-        self._logged("new_draft")
-        draft = Artifact(self._name, self._type, self._description, copy.deepcopy(self._metadata))
-        draft._workspace = self._place()
-        draft._entries = dict(self._files())
-        return draft
-
-    def save(self, project: str | None = None, settings: object = None) -> None:
-        """Persist changed aliases, tags, description and metadata of a version.
+        """A draft with the same files, description and metadata, which logs to the source of a link.
 
         Raises:
             ArtifactNotLoggedError: it is a draft.
-            InvalidInput: one of them is not allowed; nothing was changed.
-            Conflict: somebody else changed the properties meanwhile.
         """
-        version = self._logged("save")
-        repo = self._place().repo
-        said = self._said()
-        for alias in self._aliases:
+        version = self._logged("new_draft")
+        draft = Artifact(version.home[1], self._type, self._description, copy.deepcopy(self._metadata))
+        draft._workspace = self._place()
+        draft._entries = dict(self._files())
+        draft._origins = dict(self._origins)
+        return draft
+
+    def save(self, project: str | None = None, settings: object = None) -> None:
+        """Log a draft, or persist changed aliases, tags, description, metadata and ttl of a version.
+
+        Args:
+            project: of the run that is made for a draft where there is none; its job type is ``auto``.
+            settings: accepted for W&B's sake.
+
+        Raises:
+            InvalidInput: one of them is not allowed; nothing was changed.
+            Conflict: somebody else changed the properties meanwhile; nothing was changed.
+            NotFound: the version was deleted meanwhile.
+        """
+        if self._version is None:
+            self._log_by_itself(project)
+            return
+        version, repo = self._version, self._place().repo
+        added = set(self._aliases) - set(version.aliases)
+        for alias in added:
             names.check_alias(alias)
-        if said != repo.properties(version.properties_id):
-            recording.set_properties(repo, version, said, now=now())
-        for alias in sorted(set(self._aliases) - set(version.aliases)):
-            recording.set_alias(repo, version, alias, now=now())
-        for alias in sorted(set(version.aliases) - set(self._aliases)):
-            with contextlib.suppress(NotFound):
-                recording.remove_alias(repo, version.project, version.name, alias, now=now())
+        curation.edit_version(
+            repo,
+            version,
+            self._said(),
+            add=tuple(sorted(added)),
+            remove=tuple(sorted(set(version.aliases) - set(self._aliases))),
+            now=now(),
+        )
         self._become(repo.version(version.project, version.name, version.number), self._asked)
+
+    def _log_by_itself(self, project: str | None) -> None:
+        """Log a draft in the current run, or in one that is made for it."""
+        from artvc.sdk import current  # noqa: PLC0415 -- it needs artifacts itself
+
+        run = current.current_run()
+        if run is not None:
+            run.log_artifact(self)
+            return
+        with current.init(project=project, job_type="auto") as automatic:
+            automatic.log_artifact(self)
 
     def wait(self, timeout: int | None = None) -> Self:
         """Return at once: logging is durable when it returns.  Raises ArtifactNotLoggedError for a draft."""
         self._logged("wait")
         return self
 
-    # -- restoring ----------------------------------------------------------------------------------------
+    # -- deleting and linking -----------------------------------------------------------------------------
 
-    def download(
-        self,
-        root: PathLike | None = None,
-        allow_missing_references: bool = False,
-        skip_cache: bool | None = None,
-        path_prefix: PathLike | None = None,
-        multipart: bool | None = None,
-    ) -> str:
-        """Restore the files.  Right files are kept, changed ones restored, others left alone.
+    def delete(self, delete_aliases: bool = False) -> None:
+        """Delete the version; of a link, only the link.  Its number is not given again.
 
         Args:
-            root: where; ``artifacts/<name>:v<N>`` in the working directory (or ``ARTVC_ARTIFACT_DIR``) if not given.
-            path_prefix: only paths that start with this text.
-            allow_missing_references, skip_cache, multipart: accepted for W&B's sake.
-
-        Returns:
-            the directory, absolute.
+            delete_aliases: delete it although aliases stand for it or links point to it, and these with it.
 
         Raises:
+            Conflict: it has aliases or links (a ValueError); nothing was changed.
+            NotFound: it is not there any more.
             ArtifactNotLoggedError: it is a draft.
-            Damaged: stored bytes are not what they were; none of them were written.
-            StorageFull, StorageError: the destination's disk.
         """
-        version = self._logged("download")
-        if path_prefix is None or not os.fspath(path_prefix):
-            return self._restore(root, None)
-        prefix = os.fspath(path_prefix)
-        return self._restore(root, [path for path, _ in self._place().repo.walk(version) if path.startswith(prefix)])
+        version = self._logged("delete")
+        curation.delete_version(self._place().repo, version, delete_aliases=delete_aliases, now=now())
+        self._deleted = True
 
-    def _restore(self, root: PathLike | None, paths: list[str] | None) -> str:
-        """Restore all files (None) or some of them; returns the directory."""
-        version = self._logged("download")
-        target = self._default_root(versioned=True) if root is None else os.path.abspath(root)
-        if paths is not None and not paths:
-            os.makedirs(target, exist_ok=True)
-            return target
-        repo, tree = self._place().repo, self._tree()
-        if tree.size > _LARGE_BYTES or tree.files > _LARGE_FILES:
-            environment.say(
-                f"downloading large artifact '{self.name}', {tree.size / 1e6:.2f} MB, {tree.files} files to {target}"
-            )
-        result = worktree.checkout(
-            repo, version, Path(target), asked=self.name, subpaths=paths or (), force=True, merge=True
+    def link(self, target_path: str, aliases: str | Sequence[str] | None = None) -> "Artifact":
+        """Make a version of another artifact that stands for this one; a draft is logged first.
+
+        Args:
+            target_path: ``[[entity/]project/]name`` of that artifact, made if it is not there.
+            aliases: for the link, besides ``latest``.
+
+        Returns:
+            the link: with a number and aliases of its own, and the content and properties of its source.
+
+        Raises:
+            InvalidInput: no such path, an alias that is not allowed, or the version's own artifact.
+            Conflict: that artifact is of another type.
+        """
+        if self._version is None:
+            self.save()
+        version = self._logged("link")
+        project, name = _target(target_path)
+        wanted = tuple(dict.fromkeys([aliases] if isinstance(aliases, str) else aliases or ()))
+        repo = self._place().repo
+        linked = curation.link(
+            repo,
+            version,
+            project or version.home[0],
+            name,
+            aliases=tuple(a for a in wanted if a != "latest"),
+            now=now(),
         )
-        if result.references:
-            environment.warn(f"{len(result.references)} references of {version.label} were not fetched")
-        return target
+        return Artifact.from_version(self._place(), linked)
 
-    def _default_root(self, *, versioned: bool) -> str:
-        version = self._logged("download")
-        base = os.path.abspath(environment.variable("ARTIFACT_DIR") or "artifacts")
-        return os.path.join(base, version.label if versioned else version.name)
-
-    def checkout(self, root: PathLike | None = None) -> str:
-        """Make a directory equal to the version: other files in it are deleted.
-
-        Args:
-            root: where; ``artifacts/<name>`` if not given.
-
-        Returns:
-            the directory, absolute.
+    def unlink(self) -> None:
+        """Delete this link; its source stays.
 
         Raises:
+            InvalidInput: it is no link.
             ArtifactNotLoggedError: it is a draft.
         """
-        version = self._logged("checkout")
-        target = self._default_root(versioned=False) if root is None else os.path.abspath(root)
-        worktree.checkout(self._place().repo, version, Path(target), asked=self.name, force=True, exact=True)
-        return target
+        version = self._logged("unlink")
+        if version.source is None:
+            raise InvalidInput(f"{version.label} is no link; delete() deletes a version")
+        self.delete(delete_aliases=True)
 
-    def verify(self, root: PathLike | None = None) -> None:
-        """Check that a directory holds exactly this version's files.
+    @property
+    def source_artifact(self) -> "Artifact":
+        """The version that was logged: the source of a link, else itself.  Raises ArtifactNotLoggedError."""
+        version = self._logged("source_artifact")
+        if version.source is None:
+            return self
+        return Artifact.from_version(self._place(), self._place().repo.version(*version.source))
 
-        Args:
-            root: where; the directory of :meth:`download` if not given.
-
-        Raises:
-            InvalidInput: a file is missing, changed, or not of this version; the message names it.
-            ArtifactNotLoggedError: it is a draft.
-        """
-        self._logged("verify")
-        base = self._default_root(versioned=True) if root is None else os.path.abspath(root)
-        expected = dict(self._files())
-        for path in _paths_below(base):
-            entry = expected.pop(path, None)
-            if entry is None:
-                raise InvalidInput(f"{base} has a file that {self.source_name} does not have: {path!r}")
-            if not self._is_right(os.path.join(base, path), entry):
-                raise InvalidInput(f"{path!r} in {base} is not as in {self.source_name}", hint="download() restores it")
-        missing = [path for path, entry in expected.items() if entry.kind != EntryKind.REFERENCE]
-        if missing:
-            raise InvalidInput(f"{missing[0]!r} of {self.source_name} is missing in {base}")
-        if expected:
-            environment.warn(f"{len(expected)} references of {self.source_name} were not verified")
-
-    def _is_right(self, disk: str, entry: Entry) -> bool:
-        """Whether a file on disk is what an entry says, byte for byte."""
-        if entry.kind == EntryKind.SYMLINK:
-            return os.path.islink(disk) and os.readlink(disk) == entry.target
-        if not entry.is_file:
-            return True
-        with open(disk, "rb") as file:
-            if os.path.islink(disk) or os.fstat(file.fileno()).st_size != entry.size:
-                return False
-            return all(file.read(len(piece)) == piece for piece in self._place().repo.read(entry))
-
-    def file(self, root: PathLike | None = None) -> str:
-        """Restore an artifact of a single file; returns the file's path.
-
-        Raises:
-            InvalidInput: it has none or several.
-            ArtifactNotLoggedError: it is a draft.
-        """
-        self._logged("file")
-        paths = [path for path, _ in self._files()]
-        if len(paths) != 1:
-            raise InvalidInput(f"{self.source_name} has {len(paths)} files, not one", hint="use download()")
-        return os.path.join(self._restore(root, None), *paths[0].split("/"))
-
-    def files(
-        self, names: Sequence[str] | None = None, per_page: int = 50, start: object = None
-    ) -> list[ManifestEntry]:
-        """All files of a version, or those of some paths.  Raises ArtifactNotLoggedError."""
-        self._logged("files")
-        return [self._listed(path, entry) for path, entry in self._files() if names is None or path in names]
-
-    def get_entry(self, name: PathLike) -> ManifestEntry:
-        """One file.
-
-        Raises:
-            KeyError: there is none of that path.
-            ArtifactNotLoggedError: it is a draft.
-        """
-        version = self._logged("get_entry")
-        path = _logical(name)
-        try:
-            entry = self._place().repo.entry(version, path)
-        except NotFound:
-            entry = None
-        if entry is None or entry.kind == EntryKind.DIRECTORY:
-            raise KeyError(f"{self.source_name} has no file {path!r}")
-        return self._listed(path, entry)
-
-    get_path = get_entry
+    @property
+    def linked_artifacts(self) -> list["Artifact"]:
+        """All links to the version, sorted by name.  Raises ArtifactNotLoggedError."""
+        version = self._logged("linked_artifacts")
+        return [Artifact.from_version(self._place(), one) for one in self._place().repo.links_to(version)]
 
     # -- lineage ------------------------------------------------------------------------------------------
 
     def logged_by(self) -> RunRecord | None:
         """The run that logged this content first.  Raises ArtifactNotLoggedError."""
+        self._logged("logged_by")
         made = self.producers()
         return made[0] if made else None
 
     def producers(self) -> list[RunRecord]:
         """All runs that logged this content, in order of time.  Raises ArtifactNotLoggedError."""
-        return self._runs(self._logged("logged_by"), history.producers)
+        return self._runs(self._logged("producers"), history.producers)
 
     def used_by(self) -> list[RunRecord]:
         """The runs that used this version, in order of time.  Raises ArtifactNotLoggedError."""
         return self._runs(self._logged("used_by"), history.consumers)
 
     def _runs(self, version: Version, look: Callable[..., list[history.LogEntry]]) -> list[RunRecord]:
-        found = look(self._place().repo, version.project, version.artifact_id)
+        found = look(self._place().repo, version.home[0], version.artifact_id)
         return [record_of(entry) for entry in reversed(found)]
 
 
-def _normal(metadata: object) -> dict[str, Any]:
-    """Metadata as a dict of JSON types of its own."""
-    if metadata is not None and not isinstance(metadata, dict) and not hasattr(metadata, "keys"):
-        raise InvalidType(f"metadata must be a dict, not {type(metadata).__name__}")
-    return values.to_object(metadata, what="metadata", non_finite="null", strict=True)
+def _named(entry: Entry) -> Entry:
+    """An entry whose name is a path, with the last part of that as its name."""
+    return entry._replace(name=entry.name.rpartition("/")[2])
 
 
-def _logical(name: PathLike) -> str:
-    """A path in an artifact.  Raises InvalidInput if it leads out."""
-    path = name.as_posix() if isinstance(name, PureWindowsPath) else os.fspath(name)
-    if isinstance(name, PurePath) and path == ".":
-        path = ""
-    return names.logical_path(path)
+def _has(entry: ManifestEntry, data: bytes) -> bool:
+    with entry.open() as file:
+        return file.read(len(data) + 1) == data
+
+
+def _target(path: str) -> tuple[str, str]:
+    """Project ("" where not given) and name of what a link goes to."""
+    parts = path.split("/")
+    if not 1 <= len(parts) <= 3 or ":" in path:
+        raise InvalidInput(f"not the path of an artifact: {path!r:.200}", hint="write [project/]name")
+    if len(parts) > 1:
+        names.check_project(parts[-2])
+    return (parts[-2] if len(parts) > 1 else ""), names.check_artifact_name(parts[-1])
 
 
 def _check_policy(policy: str | None) -> None:
     if policy is not None and policy not in _POLICIES:
         raise InvalidInput(f"unknown policy {policy!r}", hint="use 'mutable' or 'immutable'")
-
-
-def _reference(uri: str, name: PathLike | None) -> tuple[str, Entry]:
-    """The path and entry of a reference."""
-    scheme = _SCHEME.match(uri)
-    if scheme is None:
-        raise InvalidInput(f"References must be URIs, not {uri!r}", hint="write file:///path for a local file")
-    if name is None:
-        base = uri.split("?")[0].split("#")[0].rstrip("/").rpartition("/")[2]
-        if scheme[1].lower() not in _KNOWN_SCHEMES or not base or "://" not in uri:
-            raise InvalidInput(f"a reference to {uri!r} needs a name", hint="pass name=")
-        name = base
-    path = _logical(name)
-    size = 0
-    if scheme[1].lower() == "file":
-        local = uri.partition("//")[2]
-        size = os.path.getsize(local) if os.path.isfile(local) else 0
-    return path, reference_entry(path.rpartition("/")[2], uri=uri, size=size, checksum="")
-
-
-def _paths_below(base: str) -> Iterator[str]:
-    """The paths of all files and links below a directory, in order."""
-    if not os.path.isdir(base):
-        raise InvalidInput(f"no directory {base!r} to verify", hint="download() makes it")
-    for directory, below, files in os.walk(base):
-        below.sort()
-        links = [one for one in below if os.path.islink(os.path.join(directory, one))]
-        for file in sorted(files + links):
-            yield os.path.relpath(os.path.join(directory, file), base).replace(os.sep, "/")

@@ -1,11 +1,11 @@
 """A run's configuration: a mapping whose values can also be read as attributes, and don't change by accident."""
 
 import os
-from collections.abc import Callable, Iterator, MutableMapping
+from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from typing import Any
 
-from artvc.errors import ConfigError
-from artvc.model.objects import Json, JsonObject
+from artvc.errors import ConfigError, InvalidInput
+from artvc.model.objects import JSON_DEPTH, Json, JsonObject
 from artvc.sdk import config_file, values
 
 
@@ -21,7 +21,9 @@ class Config(MutableMapping[str, Any]):
         changed: called when something changed.
     """
 
-    __slots__ = ("_allow", "_changed", "_values")
+    __slots__ = ("_adopt", "_allow", "_artifacts", "_changed", "_values")
+    _adopt: Callable[[object], Any] | None
+    _artifacts: dict[str, Any]
     _allow: bool
     _changed: Callable[[], None]
     _values: dict[str, Json]
@@ -30,10 +32,20 @@ class Config(MutableMapping[str, Any]):
         object.__setattr__(self, "_changed", changed)
         object.__setattr__(self, "_allow", allow_val_change)
         object.__setattr__(self, "_values", {})
+        object.__setattr__(self, "_adopt", None)
+        object.__setattr__(self, "_artifacts", {})
+
+    def adopt_with(self, adopt: Callable[[object], Any]) -> None:
+        """Use artifacts that are given as values.
+
+        Args:
+            adopt: returns the artifact that a value is or names, noted as an input of the run; None for others.
+        """
+        object.__setattr__(self, "_adopt", adopt)
 
     def __getattr__(self, name: str) -> Any:
         try:
-            return self._values[name]
+            return self[name]
         except KeyError:
             raise AttributeError(f"config has no key {name!r}") from None
 
@@ -44,7 +56,7 @@ class Config(MutableMapping[str, Any]):
         del self[name]
 
     def __getitem__(self, key: str) -> Any:
-        return self._values[key]
+        return self._artifacts[key] if key in self._artifacts else self._values[key]
 
     def __setitem__(self, key: str, value: object) -> None:
         self.update({key: value})
@@ -52,6 +64,7 @@ class Config(MutableMapping[str, Any]):
     def __delitem__(self, key: str) -> None:
         self._allowed(key, None, self._allow)
         del self._values[key]
+        self._artifacts.pop(key, None)
         self._changed()
 
     def __iter__(self) -> Iterator[str]:
@@ -82,12 +95,29 @@ class Config(MutableMapping[str, Any]):
             _clean_key(key): value
             for key, value in {**_as_object(other), **values.to_object(more, what="config")}.items()
         }
+        artifacts = self._adopted({**_top_level(other), **more})
+        if self._adopt is not None:
+            fresh |= {key: artifact.json_encode() for key, artifact in artifacts.items()}
         allow = self._allow if allow_val_change is None else allow_val_change
         for key, value in fresh.items():
             if key in self._values and not _same(self._values[key], value):
                 self._allowed(key, value, allow)
         self._values.update(fresh)
+        for key in fresh:
+            self._artifacts.pop(key, None)
+        self._artifacts.update(artifacts)
         self._changed()
+
+    def _adopted(self, given: dict[str, Any]) -> dict[str, Any]:
+        """The artifacts among values.  Raises InvalidInput where one is inside another value."""
+        found = {}
+        for key, value in given.items():
+            artifact = self._adopt(value) if self._adopt else (value if _is_artifact(value) else None)
+            if artifact is not None:
+                found[_clean_key(str(key))] = artifact
+            else:
+                _refuse_artifacts_in(key, value)
+        return found
 
     def setdefaults(self, other: object) -> None:
         """Add the keys that are not there yet."""
@@ -96,8 +126,8 @@ class Config(MutableMapping[str, Any]):
         self._changed()
 
     def as_dict(self) -> dict[str, Any]:
-        """A plain dict of all keys, hidden ones too."""
-        return dict(self._values)
+        """A plain dict of all keys, hidden ones too; artifacts as they are."""
+        return {**self._values, **self._artifacts}
 
     def _allowed(self, key: str, value: object, allow: bool) -> None:
         if not allow and key in self._values:
@@ -109,6 +139,31 @@ class Config(MutableMapping[str, Any]):
     def to_json(self) -> JsonObject:
         """What is recorded."""
         return values.to_object(dict(self._values), what="config", non_finite="text")
+
+
+def _top_level(given: object) -> dict[str, Any]:
+    """The values of a mapping or namespace as they were given."""
+    if isinstance(given, Mapping):
+        return dict(given)
+    return dict(vars(given)) if hasattr(given, "__dict__") and not hasattr(given, "keys") else {}
+
+
+def _is_artifact(value: object) -> bool:
+    return callable(getattr(type(value), "json_encode", None))
+
+
+def _refuse_artifacts_in(key: object, value: object) -> None:
+    level = [value]
+    for _ in range(JSON_DEPTH):
+        below: list[Any] = []
+        for one in level:
+            if isinstance(one, Mapping | list | tuple):
+                below += one.values() if isinstance(one, Mapping) else one
+        if any(_is_artifact(one) for one in below):
+            raise InvalidInput(f"config value {key!r} has an artifact inside", hint="artifacts are values of their own")
+        if not below:
+            return
+        level = below
 
 
 def _clean_key(key: str) -> str:

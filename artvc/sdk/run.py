@@ -37,6 +37,7 @@ from artvc.sdk.table import Table
 from artvc.sdk.watch import Watcher
 from artvc.sdk.workspace import Workspace
 from artvc.settings import now
+from artvc.uploads import Upload
 
 ALERT_CHARACTERS: Final = 10_000
 
@@ -123,6 +124,7 @@ class Run(RunArtifacts):
         self._watcher = Watcher(self._log_open)
         self.resumed = earlier is not None
         self.config = Config(allow_val_change=allow_val_change, changed=self._changed)
+        self.config.adopt_with(self.use_in_config)
         self.summary = Summary(self._metrics, changed=self._changed)
         self._history: History | None = None
         if place is not None:
@@ -744,6 +746,7 @@ class Run(RunArtifacts):
         *,
         why: str,
         outputs: Sequence[recording.OutputDraft] = (),
+        closing: Upload | None = None,
     ) -> recording.Recorded:
         """Make a run commit of all that the run is by now."""
         place = self._workspace()
@@ -770,7 +773,7 @@ class Run(RunArtifacts):
                 state=state,
                 exit_code=exit_code,
             )
-            recorded = recording.record(place.repo, ingest, commit, outputs, why=why)
+            recorded = recording.record(place.repo, ingest, commit, outputs, why=why, closing=closing)
         self._previous = recorded.commit_id
         self._outputs = recorded.commit.outputs
         return recorded

@@ -13,9 +13,11 @@ spare retries), and a history of every name.
 A ref is a name and a small JSON object:
 
     collections/<project>/<artifact>      {"type", "next"}: the artifact's type; the number that the next version gets
-    artifacts/<project>/<artifact>/v<N>   {"artifact", "commit"}: set once; null once deleted
+    artifacts/<project>/<artifact>/v<N>   {"artifact", "commit"}: set once; null once deleted; a link to a version of
+                                          another artifact has "linked" and "source" too
     artifacts/<project>/<artifact>/<alias>  {"version": N}
     properties/<project>/<artifact>/v<N>  {"id"}
+    uploads/<project>/<artifact>/<id>     {"parts", "type"}: trees that many processes contribute to one version
     runs/<project>/<run id>               {"commit", "ended", "name"}
 """
 
@@ -38,7 +40,7 @@ CHECKPOINT_BYTES: Final = 1024 * 1024 * 1024
 EDITS: Final = 1_000_000
 _CHECKPOINT_EVERY: Final = 64
 _NAME = re.compile(r"([0-9]{20})\.(json|checkpoint)\Z")
-_REF = re.compile(r"(collections|artifacts|properties|runs)(/[^/\x00-\x1f\x7f]{1,255}){2,3}\Z")
+_REF = re.compile(r"(collections|artifacts|properties|runs|uploads)(/[^/\x00-\x1f\x7f]{1,255}){2,3}\Z")
 
 
 class RefEdit(NamedTuple):

@@ -9,7 +9,18 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 # Used where they are installed, done without where they are not.
-OPTIONAL = {"lightning", "numpy", "pandas", "PIL", "pytorch_lightning", "torch", "transformers", "wandb", "yaml"}
+OPTIONAL = {
+    "fsspec",
+    "lightning",
+    "numpy",
+    "pandas",
+    "PIL",
+    "pytorch_lightning",
+    "torch",
+    "transformers",
+    "wandb",
+    "yaml",
+}
 # Run as programs or by pytest, not imported.
 TOOLS = {"hatchling", "import_linter", "mypy", "numpy", "pytest_xdist", "ruff"}
 

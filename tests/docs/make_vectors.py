@@ -62,7 +62,12 @@ def vectors() -> dict[str, tuple[Kind | None, bytes]]:
         ],
     )
     artifact = Artifact(name="mnist-raw", type="dataset", root=id_of(Kind.TREE, tree), files=6, size=100_027)
-    properties = Properties(description="Digits", metadata={"rows": 3, "scale": 0.5, "ü": None}, tags=("clean",))
+    properties = Properties(
+        description="Digits",
+        metadata={"rows": 3, "scale": 0.5, "ü": None},
+        tags=("clean",),
+        origins={"labels": "artvc-artifact://ab/labels"},
+    )
     ids = (
         id_of(Kind.ARTIFACT, codec.encode_artifact(artifact)),
         id_of(Kind.PROPERTIES, codec.encode_properties(properties)),

@@ -99,6 +99,7 @@ properties = st.builds(
     metadata=json_objects,
     tags=st.lists(tags, max_size=4).map(lambda found: tuple(sorted(set(found)))),
     ttl=st.none() | st.integers(0, 10**9),
+    origins=st.dictionaries(file_names.filter(str.isascii), st.just("artvc-artifact://ab/c"), max_size=3),
 )
 commits = st.builds(
     Commit,

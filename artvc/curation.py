@@ -1,0 +1,237 @@
+"""Deleting versions, and linking them into other artifacts.
+
+Each act is one transaction of the ref log, decided on the state that it changes: two processes at once come one
+after the other, and a killed one has done all or nothing.  Nothing is erased here: what no name reaches any more is
+left for gc.
+"""
+
+from artvc import provenance
+from artvc.errors import Conflict, InvalidInput, NotFound
+from artvc.model import codec, names
+from artvc.model.ids import Kind, id_of
+from artvc.model.names import LATEST
+from artvc.model.objects import JsonObject, Properties
+from artvc.repo import Repository, Version, source_of
+from artvc.store.refs import RefEdit, RefState
+
+
+def delete_version(repo: Repository, version: Version, *, delete_aliases: bool = False, now: str) -> None:
+    """Delete a version; its number is not given again.  ``latest`` moves to the highest version that is left.
+
+    Args:
+        repo: the repository.
+        version: which; of a link only the link goes.
+        delete_aliases: delete it although aliases stand for it or links point to it, and these with it.
+        now: the time.
+
+    Raises:
+        Conflict: it has aliases or links; nothing was changed.
+        NotFound: it is not there any more.
+    """
+
+    def build(state: RefState) -> list[RefEdit]:
+        gone = [(version.project, version.name, version.number)]
+        links = _links(state, version) if version.source is None else []
+        aliases = sorted(_aliases(state, gone[0]))
+        if not delete_aliases and aliases:
+            raise Conflict(
+                f"{version.label} has aliases: {', '.join(aliases)}", hint="pass delete_aliases=True to delete them too"
+            )
+        if not delete_aliases and links:
+            shown = ", ".join(f"{project}/{name}:v{number}" for project, name, number in links[:10])
+            raise Conflict(
+                f"{version.label} is linked as {shown}", hint="unlink it, or pass delete_aliases=True to do that too"
+            )
+        return [edit for one in [*gone, *links] for edit in _removal(state, one)]
+
+    why = f"{'unlink' if version.source else 'delete'} {version.label}"
+    repo.refs.apply(build, time=now, who=_who(repo), why=why)
+
+
+def delete_collection(repo: Repository, project: str, name: str, *, now: str) -> None:
+    """Delete all versions of an artifact, their aliases, and the links to them.  The numbers are not given again.
+
+    Raises:
+        NotFound: there is no such artifact.
+    """
+
+    def build(state: RefState) -> list[RefEdit]:
+        if state.get(f"collections/{project}/{name}") is None:
+            raise NotFound(f"no artifact '{project}/{name}'")
+        edits: dict[str, RefEdit] = {}
+        for version in repo.versions(project, name):
+            links = _links(state, version) if version.source is None else []
+            for one in [(project, name, version.number), *links]:
+                edits |= {edit.name: edit for edit in _removal(state, one)}
+        for ref, value in state.below(f"artifacts/{project}/{name}").items():  # latest: no version is left for it
+            edits[f"artifacts/{project}/{name}/{ref}"] = RefEdit(f"artifacts/{project}/{name}/{ref}", value, None)
+        return list(edits.values())
+
+    repo.refs.apply(build, time=now, who=_who(repo), why=f"delete all versions of {project}/{name}")
+
+
+def edit_version(
+    repo: Repository,
+    version: Version,
+    properties: Properties,
+    *,
+    add: tuple[str, ...],
+    remove: tuple[str, ...],
+    now: str,
+) -> None:
+    """Replace what is said about a version, and give and take aliases, all at once.
+
+    Args:
+        repo: the repository.
+        version: as it was read; of a link, the properties are those of its source.
+        properties: what is to be said.
+        add: aliases that are to stand for it.
+        remove: aliases that are no longer to; one that was moved to another version meanwhile stays there.
+        now: the time.
+
+    Raises:
+        InvalidInput: an alias that is not allowed, or ``latest`` is to go.
+        NotFound: the version was deleted meanwhile.
+        Conflict: somebody else changed the properties since it was read.
+    """
+    if LATEST in remove:
+        raise InvalidInput("'latest' can't be removed: it stands for what was logged last")
+    for alias in add:
+        names.check_alias(alias)
+    body = codec.encode_properties(properties)
+    properties_id = id_of(Kind.PROPERTIES, body)
+    changed = properties_id != version.properties_id
+    if changed:
+        with repo.ingest() as ingest:
+            ingest.put(Kind.PROPERTIES, body)
+            ingest.seal()
+    project, name, number = version.home
+    base = f"artifacts/{version.project}/{version.name}"
+    said = f"properties/{project}/{name}/v{number}"
+    seen: JsonObject | None = {"id": version.properties_id.hex()} if version.properties_id else None
+
+    def build(state: RefState) -> list[RefEdit]:
+        if state.get(f"{base}/v{version.number}") is None:
+            raise NotFound(f"{version.label} is not there any more")
+        edits = [RefEdit(said, seen, {"id": properties_id.hex()})] if changed else []
+        here: JsonObject = {"version": version.number}
+        edits += [RefEdit(f"{base}/{alias}", state.get(f"{base}/{alias}"), here) for alias in add]
+        edits += [RefEdit(f"{base}/{alias}", here, None) for alias in remove if state.get(f"{base}/{alias}") == here]
+        return edits
+
+    repo.refs.apply(build, time=now, who=_who(repo), why=f"edit {version.label}")
+
+
+def link(
+    repo: Repository, version: Version, project: str, name: str, *, aliases: tuple[str, ...] = (), now: str
+) -> Version:
+    """Make a version of another artifact that stands for this one.
+
+    The link has a number and aliases of its own; content, description and the rest are those of its source.  A
+    version that is linked there already keeps its number, and the aliases move to it.
+
+    Args:
+        repo: the repository.
+        version: what to link; of a link, its source is meant.
+        project, name: the artifact that is to have the link; made if it is not there.
+        aliases: for the link; ``latest`` always is one.
+        now: the time.
+
+    Returns:
+        the link.
+
+    Raises:
+        InvalidInput: a name or alias that is not allowed, or the version's own artifact.
+        Conflict: that artifact is of another type.
+        NotFound: the version was deleted meanwhile.
+    """
+    names.check_project(project)
+    names.check_artifact_name(name)
+    for alias in aliases:
+        names.check_alias(alias)
+    owner = version.home
+    if owner[:2] == (project, name):
+        raise InvalidInput(f"{version.label} can't be linked to its own artifact", hint="give it an alias instead")
+    kind = repo.artifact(version.artifact_id).type
+    source = f"{owner[0]}/{owner[1]}/v{owner[2]}"
+    base = f"artifacts/{project}/{name}"
+    numbers: list[int] = []
+
+    def build(state: RefState) -> list[RefEdit]:
+        if state.get(f"artifacts/{source}") is None:
+            raise NotFound(f"{version.label} is not there any more")
+        ref = f"collections/{project}/{name}"
+        collection = state.get(ref)
+        if collection is not None and collection.get("type") != kind:
+            raise Conflict(
+                f"Artifact {name} already exists with type {collection.get('type')!r}; cannot link one of type {kind!r}"
+            )
+        edits = []
+        number = _linked(state, base, version, owner)
+        if number is None:
+            following = collection.get("next") if collection else 0
+            number = following if isinstance(following, int) else 0
+            fresh: JsonObject = {**(collection or {}), "next": number + 1, "type": kind}
+            edits.append(RefEdit(ref, collection, fresh))
+            value: JsonObject = {
+                "artifact": version.artifact_id.hex(),
+                "commit": version.commit_id.hex(),
+                "linked": now,
+                "source": source,
+            }
+            edits.append(RefEdit(f"{base}/v{number}", None, value))
+        for alias in sorted({LATEST, *aliases}):
+            edits.append(RefEdit(f"{base}/{alias}", state.get(f"{base}/{alias}"), {"version": number}))
+        numbers.append(number)
+        return edits
+
+    repo.refs.apply(build, time=now, who=_who(repo), why=f"link {version.label} as {project}/{name}")
+    return repo.version(project, name, numbers[-1])
+
+
+def _linked(state: RefState, base: str, version: Version, owner: tuple[str, str, int]) -> int | None:
+    """The number of the link to a version that an artifact has already."""
+    for ref in state.having(base, version.artifact_id.hex()):
+        if source_of(state.refs[f"{base}/{ref}"]) == owner:
+            return names.version_number(ref)
+    return None
+
+
+def _links(state: RefState, version: Version) -> list[tuple[str, str, int]]:
+    """The links to a version in a state."""
+    found = []
+    for prefix in state.prefixes("artifacts/"):
+        _, project, name = prefix.split("/")
+        for ref in state.having(prefix, version.artifact_id.hex()):
+            number = names.version_number(ref)
+            if number is not None and source_of(state.refs[f"{prefix}/{ref}"]) == version.home:
+                found.append((project, name, number))
+    return sorted(found)
+
+
+def _aliases(state: RefState, one: tuple[str, str, int]) -> list[str]:
+    refs = state.below(f"artifacts/{one[0]}/{one[1]}")
+    return [ref for ref, value in refs.items() if names.version_number(ref) is None and value.get("version") == one[2]]
+
+
+def _removal(state: RefState, one: tuple[str, str, int]) -> list[RefEdit]:
+    """The edits that take one version away, with its aliases; ``latest`` goes to the highest that is left."""
+    project, name, number = one
+    base = f"artifacts/{project}/{name}"
+    here = state.get(f"{base}/v{number}")
+    if here is None:
+        raise NotFound(f"{name}:v{number} is not there any more")
+    edits = [RefEdit(f"{base}/v{number}", here, None)]
+    said = f"properties/{project}/{name}/v{number}"
+    edits.append(RefEdit(said, state.get(said), None))
+    others = (names.version_number(ref) for ref in state.below(base))
+    highest = max((other for other in others if other is not None and other != number), default=None)
+    for alias in _aliases(state, one):
+        heir: JsonObject | None = {"version": highest} if alias == LATEST and highest is not None else None
+        edits.append(RefEdit(f"{base}/{alias}", state.get(f"{base}/{alias}"), heir))
+    return edits
+
+
+def _who(repo: Repository) -> str:
+    author = provenance.author(repo.settings)
+    return f"{author.get('name', '')} <{author.get('email', '')}>".strip()
