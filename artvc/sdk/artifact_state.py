@@ -3,6 +3,7 @@
 import copy
 import datetime
 import enum
+import json
 import os
 import threading
 from collections.abc import Iterator, Sequence
@@ -31,6 +32,7 @@ class _Unset(enum.Enum):
     UNSET = 0
 
 
+_ROW_BYTES: Final = 1024 * 1024
 _SECOND: Final = datetime.timedelta(seconds=1)
 
 
@@ -241,7 +243,17 @@ class ArtifactState:
         Raises:
             ArtifactNotLoggedError: it is a draft.
         """
-        step = self._place().repo.commit(self._logged("history_step").commit_id).summary.get("_step")
+        repo = self._place().repo
+        tree = repo.commit(self._logged("history_step").commit_id).files
+        entry = merkle.find(tree, "history.jsonl", repo.objects.get) if tree else None
+        if entry is None:
+            return None
+        tail = b"".join(repo.read(entry, start=max(0, entry.size - _ROW_BYTES)))
+        try:
+            row = json.loads(tail.splitlines()[-1])
+        except (IndexError, ValueError):  # a row longer than what was read
+            return None
+        step = row.get("_step") if isinstance(row, dict) else None
         return step if isinstance(step, int) else None
 
     # -- content ------------------------------------------------------------------------------------------
