@@ -3,7 +3,7 @@
 import importlib
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, ParamSpec, TypeVar
@@ -148,14 +148,36 @@ class LazyGroup(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        name = args[0] if args else ""
-        if name and name not in COMMANDS and not name.startswith("-"):
-            import difflib  # noqa: PLC0415 -- only for a mistyped command
-
-            close = difflib.get_close_matches(name, COMMANDS, n=1)
-            hint = f"; did you mean '{close[0]}'?" if close else ""
-            raise click.UsageError(f"'{name}' is no artvc command{hint}", ctx)
+        check_command(ctx, args, COMMANDS, "artvc")
         return super().resolve_command(ctx, args)
+
+
+class Nested(click.Group):
+    """A command with subcommands of its own."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        check_command(ctx, args, self.commands, f"artvc {self.name}")
+        return super().resolve_command(ctx, args)
+
+
+def check_command(context: click.Context, args: list[str], known: Iterable[str], owner: str) -> None:
+    """Raise click.UsageError, with the nearest one, where the first word is none of the commands.
+
+    Args:
+        context: of the group.
+        args: the words behind it.
+        known: its commands.
+        owner: the words for the group.
+    """
+    name = args[0] if args else ""
+    if name and name not in known and not name.startswith("-"):
+        import difflib  # noqa: PLC0415 -- only for a mistyped command
+
+        close = difflib.get_close_matches(name, known, n=1)
+        hint = f"; did you mean '{close[0]}'?" if close else ""
+        raise click.UsageError(f"'{name}' is no {owner} command{hint}", context)
 
 
 @click.group(cls=LazyGroup, context_settings=HELP_NAMES, invoke_without_command=True, no_args_is_help=False)

@@ -7,7 +7,7 @@ from dataclasses import replace
 import click
 
 from artvc import history as log_history
-from artvc.cli.group import HELP_NAMES, Face, common, face_of
+from artvc.cli.group import HELP_NAMES, Face, Nested, common, face_of
 from artvc.cli.render import Paint, clean, counted, moment, run_json, run_text, size, table, to_json
 from artvc.errors import Conflict, NotFound
 from artvc.model import merkle
@@ -19,12 +19,17 @@ from artvc.sdk.leftovers import RunLine
 _COLORS = {"running": "cyan", "finished": "green", "failed": "red", "crashed": "red", "killed": "yellow"}
 
 
-@click.group(name="run", context_settings=HELP_NAMES)
-def run_group() -> None:
+@click.group(name="run", cls=Nested, context_settings=HELP_NAMES, invoke_without_command=True, no_args_is_help=False)
+@click.pass_context
+def run_group(context: click.Context) -> int:
     """List runs, look at one, record what a killed one left."""
+    if context.invoked_subcommand is None:
+        click.echo(context.get_help(), err=True)
+        return 2
+    return 0
 
 
-@run_group.command(name="ls")
+@run_group.command(name="ls", short_help="List runs, the last begun first.")
 @click.option("-n", "--max-count", "limit", type=click.IntRange(min=0), metavar="N", help="At most N runs.")
 @click.option("--project", metavar="P", help="Only runs of this project.")
 @click.option("--state", type=click.Choice(STATES), help="Only runs of this state.")
@@ -48,7 +53,7 @@ def list_runs(face: Face, limit: int | None, project: str | None, state: str | N
         face.show(_lines_text(lines, Paint(colored=face.colored), face.width))
 
 
-@run_group.command(name="show")
+@run_group.command(name="show", short_help="Show a run, its history and its files.")
 @click.argument("run", metavar="RUN")
 @common
 @face_of
@@ -91,7 +96,7 @@ def show_run(face: Face, run: str) -> None:
     face.show(text)
 
 
-@run_group.command(name="recover")
+@run_group.command(name="recover", short_help="Record what killed runs left.")
 @click.argument("run", metavar="[RUN]", required=False)
 @click.option("--force", is_flag=True, help="Also a run of another machine, whose process can't be looked for.")
 @common

@@ -23,19 +23,21 @@ def pages() -> dict[str, str]:
 
 
 @click.command(name="help")
-@click.argument("topic", required=False)
+@click.argument("words", metavar="[TOPIC]", nargs=-1)
 @common
 @click.pass_context
-def help_command(context: click.Context, topic: str | None) -> None:
+def help_command(context: click.Context, words: tuple[str, ...]) -> None:
     """Show the help of a command or a page of the manual.
 
     \b
     Examples:
       artvc help             lists commands and topics
       artvc help commit
+      artvc help run ls
       artvc help exit-codes
     """
     face = context.find_object(Face)
+    topic = " ".join(words) or None
     assert face is not None and context.parent is not None  # noqa: S101, PT018 -- the group made both
     if topic is None and face.as_json:
         click.echo(to_json({"commands": [*sorted(COMMANDS)], "topics": [*pages()]}))
@@ -44,10 +46,16 @@ def help_command(context: click.Context, topic: str | None) -> None:
         listed = "\n".join(f"  {name}" for name in pages())
         face.show(f"{group.get_help(context.parent)}\n\nTopics (artvc help TOPIC):\n{listed}")
         return
-    if topic in COMMANDS:
-        command = group.get_command(context.parent, topic)
-        assert command is not None  # noqa: S101 -- the table has it
-        _show(face, topic, command.get_help(click.Context(command, info_name=topic, parent=context.parent)))
+    if words[0] in COMMANDS:
+        command: click.Command = group
+        here = context.parent
+        for position, word in enumerate(words):
+            found_command = command.get_command(here, word) if isinstance(command, click.Group) else None
+            if found_command is None:
+                raise NotFound(f"no command '{topic}'", hint=f"see 'artvc help {' '.join(words[:position])}'")
+            command = found_command
+            here = click.Context(command, info_name=word, parent=here)
+        _show(face, topic, command.get_help(here))
         return
     found = pages()
     if topic not in found:

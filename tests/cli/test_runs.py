@@ -154,6 +154,15 @@ def test_names_in_notes_reach_the_terminal_without_control_characters(shell, tra
         assert "\x1b" not in shell("run", *command)
 
 
+def test_run_alone_and_mistyped_and_its_help(shell):
+    done = shell.run("run")
+    assert (done.returncode, done.stdout) == (2, "") and "Usage: artvc run" in done.stderr
+    message = shell.fails(2, "run", "lss")
+    assert message == "artvc: error: 'lss' is no artvc run command; did you mean 'ls'?; see 'artvc run --help'"
+    assert shell("help", "run", "ls") == shell("run", "ls", "--help")
+    assert "artvc help run" in shell.fails(4, "help", "run", "nope")
+
+
 def test_completion_of_subcommands_runs_and_states(shell, train):
     train("done", "end")
     train("gone", "kill")
