@@ -5,14 +5,17 @@ used, since a fine-tuned model is near the one that it began from.  A wrong gues
 content: what is stored as a delta is decided by a sample, and whatever is read back is hashed.
 """
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
 from artvc.errors import ArtvcError
-from artvc.model import merkle
+from artvc.model import chunking, merkle, names
 from artvc.model.ids import Id
 from artvc.model.objects import Content, Entry
 from artvc.repo import Repository
+
+Earlier = Callable[[str, int], Content | None]  # path in the artifact and bytes of a file -> its earlier version
 
 _INPUT_FILES: Final = 10_000  # files looked at to find one of like size
 _ALIKE: Final = 0.05
@@ -31,33 +34,36 @@ class Predecessors:
         self._repo = repo
         self._inputs = list(dict.fromkeys(inputs))
         self._sizes: list[tuple[str, Content]] | None = None
-        self._root: Id | None = None
-        versions = repo.versions(project, name)
-        if versions:
-            self._root = self._root_of(versions[-1].artifact_id)
+        self._latest = f"{project}/{name}:{names.LATEST}"
+        self._roots: list[Id] | None = None
 
-    def _root_of(self, artifact: Id) -> Id | None:
-        try:
-            return self._repo.artifact(artifact).root
-        except ArtvcError:  # damage is said where the artifact is used; here it only costs bytes
-            return None
+    def _look(self) -> Iterator[Id]:
+        """The trees of the latest version and of the inputs."""
+        # There may be none, or damage, which is said where the artifact is used; here it only costs bytes.
+        with contextlib.suppress(ArtvcError):
+            yield self._repo.artifact(self._repo.resolve(self._latest).version.artifact_id).root
+        for artifact in self._inputs:
+            with contextlib.suppress(ArtvcError):
+                yield self._repo.artifact(artifact).root
 
     def find(self, path: str, size: int) -> Content | None:
         """The content of the earlier version of a file, or None.
 
         Args:
             path: in the artifact.
-            size: bytes.
+            size: bytes; those of a single chunk are not worth a look.
         """
-        for root in (self._root, *map(self._root_of, self._inputs)):
+        if size < chunking.WHOLE:
+            return None
+        if self._roots is None:
+            self._roots = list(self._look())
+        for root in self._roots:
             entry = self._entry(root, path)
             if entry is not None:
                 return entry
         return self._of_like_size(path, size)
 
-    def _entry(self, root: Id | None, path: str) -> Content | None:
-        if root is None:
-            return None
+    def _entry(self, root: Id, path: str) -> Content | None:
         try:
             return _content(merkle.find(root, path, self._repo.objects.get))
         except ArtvcError:
@@ -74,9 +80,9 @@ class Predecessors:
 
     def _input_files(self) -> "list[tuple[str, Content]]":
         found: list[tuple[str, Content]] = []
-        for root in map(self._root_of, self._inputs):
+        for artifact in self._inputs:
             try:
-                for path, entry in merkle.walk(root, self._repo.objects.get) if root else ():
+                for path, entry in merkle.walk(self._repo.artifact(artifact).root, self._repo.objects.get):
                     content = _content(entry)
                     if content is not None:
                         found.append((path, content))

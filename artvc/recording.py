@@ -315,7 +315,7 @@ def commit_paths(
     with repo.ingest(paranoid=request.paranoid, advance=advance) as ingest:
         if watch:
             watch(ingest.totals)
-        earlier = Predecessors(repo, project, name, [one.version.artifact_id for one in inputs])
+        earlier = Predecessors(repo, project, name, [one.version.artifact_id for one in inputs]).find
         snapshot = worktree.snapshot(repo, ingest, mounts, earlier=earlier, advance=advance)
         captured = provenance.capture(Path.cwd(), request.argv, environment=False)
         commit = Commit(

@@ -47,11 +47,11 @@ from artvc.model.objects import (
     TreeSummary,
     symlink_entry,
 )
-from artvc.predecessors import Predecessors
+from artvc.predecessors import Earlier
 from artvc.repo import DIRECTORY, Repository, Version
 from artvc.store import kernel
 from artvc.store.fsio import storage_error
-from artvc.store.ingest import SMALL, Ingest, Source, content_of
+from artvc.store.ingest import Ingest, Source, content_of
 from artvc.store.statcache import StatCache
 
 if TYPE_CHECKING:
@@ -238,7 +238,7 @@ def take_in(
     ingest: Ingest,
     mounts: Sequence[tuple[str, str]],
     *,
-    earlier: Predecessors | None = None,
+    earlier: Earlier = lambda _path, _size: None,
     advance: Advance | None = None,
 ) -> Intake:
     """Take files in; those whose status says that their content is known are not read.
@@ -246,7 +246,7 @@ def take_in(
     Args:
         repo, ingest: where to.
         mounts: path in the artifact and absolute path on disk, as :func:`mounts_of` gives them.
-        earlier: finds earlier versions of the files.
+        earlier: finds the earlier version of a file.
         advance: called with the bytes of files that need not be read (the ingest reports those that are).
 
     Raises:
@@ -270,7 +270,7 @@ def take_in(
                     advance(known.size)
             else:
                 size = found.status.st_size
-                base = earlier.find(found.path, size) if earlier is not None and size >= SMALL else None
+                base = earlier(found.path, size)
                 yield Source(found.disk, size, found, base)
 
     for found, content, status in ingest.add_files(sources()):
@@ -284,7 +284,7 @@ def snapshot(
     ingest: Ingest,
     mounts: Sequence[tuple[str, str]],
     *,
-    earlier: Predecessors | None = None,
+    earlier: Earlier = lambda _path, _size: None,
     advance: Advance | None = None,
 ) -> Snapshot:
     """Take files in as one tree.  Arguments and errors as for :func:`take_in`."""

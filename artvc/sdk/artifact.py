@@ -21,6 +21,7 @@ from artvc.errors import (
 )
 from artvc.model import merkle, names
 from artvc.model.objects import Content, Entry, EntryKind, Input, Properties, file_entry
+from artvc.predecessors import Predecessors
 from artvc.repo import Version
 from artvc.sdk import environment, references
 from artvc.sdk.artifact_files import ArtifactFiles
@@ -132,10 +133,19 @@ class Artifact(ArtifactFiles):
             return self._listed(path, self._take(path, disk, overwrite=overwrite))
 
     def _take(self, path: str, disk: str, *, overwrite: bool) -> Entry:
-        with self._place().intake.use() as ingest:
-            _, content, status = ingest.add_file(os.path.realpath(disk))
+        place = self._place()
+        with place.intake.use() as ingest:
+            _, content, status = ingest.add_file(
+                os.path.realpath(disk), lambda size: self._predecessors(place).find(path, size)
+            )
         executable = bool(status.st_mode & 0o100)
         return self._put(path, file_entry(path.rpartition("/")[2], content, executable=executable), overwrite)
+
+    def _predecessors(self, place: Workspace) -> Predecessors:
+        """What files of this draft may have grown out of; looked up once."""
+        if self._grown_from is None:
+            self._grown_from = place.predecessors(self._name)
+        return self._grown_from
 
     def _put(self, path: str, entry: Entry, overwrite: bool) -> Entry:
         old = self._entries.get(path)
@@ -180,7 +190,10 @@ class Artifact(ArtifactFiles):
             self._changeable()
             place = self._place()
             with place.intake.use() as ingest:
-                taken = worktree.take_in(place.repo, ingest, [("", disk)])
+                grown_from = self._predecessors(place)
+                taken = worktree.take_in(
+                    place.repo, ingest, [("", disk)], earlier=lambda path, size: grown_from.find(prefix + path, size)
+                )
             found = {names.check_path(prefix + path) if prefix else path: entry for path, entry in taken.entries}
             if not merge:
                 for path, entry in found.items():

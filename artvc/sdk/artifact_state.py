@@ -13,6 +13,7 @@ from artvc.errors import ArtifactNotLoggedError, InvalidInput, InvalidType, NotF
 from artvc.model import merkle, names
 from artvc.model.ids import Id, id_of
 from artvc.model.objects import Entry, EntryKind, Input, Properties, TreeSummary
+from artvc.predecessors import Predecessors
 from artvc.repo import Repository, Version
 from artvc.sdk import digest, references, values, workspace
 from artvc.sdk.entries import Manifest, ManifestEntry, PathLike, logical
@@ -69,6 +70,7 @@ class ArtifactState:
         self._origins: dict[str, str] = {}
         self._taken_from: dict[Id, Input] = {}
         self._caches: list[Any] = []
+        self._grown_from: Predecessors | None = None
         self._workspace: Workspace | None = None
         self._finalized = False
         self._deleted = False

@@ -128,6 +128,7 @@ class Run(RunArtifacts):
         self.summary = Summary(self._metrics, changed=self._changed)
         self._history: History | None = None
         if place is not None:
+            place.lineage = lambda: (self.project, tuple(self._inputs))
             self._open(place, earlier)
         self._starting_step = self.step
 

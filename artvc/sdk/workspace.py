@@ -10,7 +10,7 @@ import re
 import shutil
 import tempfile
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -26,6 +26,8 @@ from artvc.errors import (
     StorageFull,
     UsageError,
 )
+from artvc.model.ids import Id
+from artvc.predecessors import Predecessors
 from artvc.repo import Repository
 from artvc.sdk import environment
 
@@ -107,6 +109,7 @@ class Workspace:
         intake: through which content comes in.
         created: it was made just now.
         had_trouble: a write failed once, so what was taken in before may be lost.
+        lineage: gives the project of the run under way and the artifacts that it used.
     """
 
     def __init__(self, repo: Repository, *, created: bool) -> None:
@@ -114,6 +117,7 @@ class Workspace:
         self.created = created
         self.had_trouble = False
         self.pid = os.getpid()
+        self.lineage: Callable[[], tuple[str, Sequence[Id]]] = lambda: (repo.default_project, ())
         self._intake = Intake(repo)
 
     @property
@@ -123,6 +127,11 @@ class Workspace:
             self.had_trouble = True
             self._intake = Intake(self.repo)
         return self._intake
+
+    def predecessors(self, name: str) -> Predecessors:
+        """Finds earlier versions of the files of an artifact of that name."""
+        project, inputs = self.lineage()
+        return Predecessors(self.repo, project, name, inputs)
 
     def rest(self) -> None:
         """Free what is only needed while a run is active; everything can be used again."""

@@ -204,13 +204,21 @@ class Ingest:
             for job in waiting:
                 job.future.cancel()
 
-    def add_file(self, path: str) -> Taken[str]:
-        """Take in one file.  Raises as :meth:`add_files`."""
+    def add_file(self, path: str, base: Callable[[int], Content | None] = lambda _: None) -> Taken[str]:
+        """Take in one file.
+
+        Args:
+            path: as for :class:`Source`.
+            base: gives an earlier version of the file, by its size.
+
+        Raises:
+            SourceError, StorageFull, StorageError: as :meth:`add_files`.
+        """
         try:
             size = os.stat(path).st_size
         except OSError as exc:
             raise _source_error(exc, path) from exc
-        (taken,) = self.add_files([Source(path, size, path)])
+        (taken,) = self.add_files([Source(path, size, path, base(size))])
         return taken
 
     def add_bytes(self, data: bytes) -> Content:
