@@ -12,7 +12,7 @@ from artvc._version import __version__
 if TYPE_CHECKING:
     from artvc import errors
     from artvc.errors import Error
-    from artvc.sdk.artifact import Artifact
+    from artvc.sdk.artifact import Artifact, ArtifactTTL
     from artvc.sdk.config import Config
     from artvc.sdk.current import finish, init, log, log_artifact, save, use_artifact
     from artvc.sdk.media import Image
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Artifact",
+    "ArtifactTTL",
     "Error",
     "Image",
     "Repo",
@@ -45,6 +46,7 @@ __all__ = [
 
 _HOMES: Final = {
     "Artifact": "artvc.sdk.artifact",
+    "ArtifactTTL": "artvc.sdk.artifact",
     "Error": "artvc.errors",
     "Image": "artvc.sdk.media",
     "Repo": "artvc.sdk.repo",
