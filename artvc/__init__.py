@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from artvc.sdk import media as data_types
     from artvc.sdk import plot
     from artvc.sdk.api import Api
-    from artvc.sdk.artifact import Artifact
+    from artvc.sdk.artifact import Artifact, ArtifactTTL
     from artvc.sdk.config import Config
     from artvc.sdk.current import (
         alert,
@@ -56,6 +56,7 @@ __all__ = [
     "AlertLevel",
     "Api",
     "Artifact",
+    "ArtifactTTL",
     "Audio",
     "Classes",
     "Error",
@@ -104,6 +105,7 @@ _HOMES: Final = {
     "AlertLevel": "artvc.sdk.run",
     "Api": "artvc.sdk.api",
     "Artifact": "artvc.sdk.artifact",
+    "ArtifactTTL": "artvc.sdk.artifact",
     "Audio": "artvc.sdk.media_files",
     "Classes": "artvc.sdk.image",
     "Error": "artvc.errors",

@@ -117,8 +117,8 @@ def _show_version(face: Face, repo: Repository, found: Found) -> None:
         artifact=repo.artifact(version.artifact_id),
         properties=repo.properties(version.properties_id),
         created=repo.commit(version.commit_id).ended,
-        made=history.producers(repo, version.project, version.artifact_id),
-        used=history.consumers(repo, version.project, version.artifact_id),
+        made=history.producers(repo, version.home[0], version.artifact_id),
+        used=history.consumers(repo, version.home[0], version.artifact_id),
     )
     if face.as_json:
         click.echo(to_json(shown_json(shown)))

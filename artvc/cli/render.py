@@ -178,7 +178,13 @@ def version_json(version: Version) -> JsonObject:
         "artifact": version.artifact_id.hex(),
         "commit": version.commit_id.hex(),
         "aliases": list(version.aliases),
+        "source": _source(version),
     }
+
+
+def _source(version: Version) -> str | None:
+    """What a link stands for, as ``project/name:v3``."""
+    return None if version.source is None else "{}/{}:v{}".format(*version.source)
 
 
 def edge_json(edge: Edge) -> JsonObject:
@@ -347,7 +353,7 @@ def _entry_lines(entry: LogEntry, paint: Paint, *, oneline: bool, compact: bool 
 
 def _edge(edge: Edge, paint: Paint) -> str:
     aliases = [clean(alias) for alias in edge.aliases]
-    shown = f" ({', '.join(aliases)})" if aliases else ""
+    shown = f" ({', '.join(aliases)})" if aliases else ("" if edge.number is not None else " (deleted)")
     return paint(clean(edge.label), "cyan") + paint(shown, "dim")
 
 
@@ -449,6 +455,7 @@ def version_text(shown: Shown, paint: Paint) -> str:
     lines = [
         f"{paint('artifact', 'yellow')} {paint(clean(version.qualified), 'yellow')}",
         f"Type:     {clean(artifact.type)}",
+        *([f"Link to:  {clean(_source(version) or '')} (since {moment(version.linked)})"] if version.source else []),
         f"Aliases:  {clean(', '.join(version.aliases)) or '-'}",
         f"Date:     {moment(created)}",
         f"Content:  {counted(artifact.files, 'file')}, {size(artifact.size)}",

@@ -480,7 +480,7 @@ class Artifact(ArtifactFiles):
     # -- deleting and linking -----------------------------------------------------------------------------
 
     def delete(self, delete_aliases: bool = False) -> None:
-        """Delete the version; of a link, only the link.  Its number is not given again.
+        """Delete the version; of a link, only the link and its aliases.  Its number is not given again.
 
         Args:
             delete_aliases: delete it although aliases stand for it or links point to it, and these with it.
@@ -491,7 +491,8 @@ class Artifact(ArtifactFiles):
             ArtifactNotLoggedError: it is a draft.
         """
         version = self._logged("delete")
-        curation.delete_version(self._place().repo, version, delete_aliases=delete_aliases, now=now())
+        all_of_it = delete_aliases or version.source is not None
+        curation.delete_version(self._place().repo, version, delete_aliases=all_of_it, now=now())
         self._deleted = True
 
     def link(self, target_path: str, aliases: str | Sequence[str] | None = None) -> "Artifact":
@@ -534,7 +535,7 @@ class Artifact(ArtifactFiles):
         version = self._logged("unlink")
         if version.source is None:
             raise InvalidInput(f"{version.label} is no link; delete() deletes a version")
-        self.delete(delete_aliases=True)
+        self.delete()
 
     @property
     def source_artifact(self) -> "Artifact":

@@ -2,6 +2,7 @@
 
 import math
 import os
+import shutil
 import threading
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
@@ -13,11 +14,13 @@ from artvc.errors import (
     ArtifactNotLoggedError,
     CommError,
     Conflict,
+    Damaged,
     InvalidInput,
     NotFound,
     StorageFull,
     UsageError,
 )
+from artvc.sdk import workspace
 from artvc.store.fsio import Disk
 
 
@@ -210,6 +213,21 @@ def test_remove():
     assert len(artifact.manifest) == 2
     artifact.remove("d")
     assert not artifact.manifest.entries
+
+
+@pytest.mark.parametrize("item", ["d/f", Path("d/f"), PurePosixPath("d/f"), PureWindowsPath("d\\f"), "d", Path("d")])
+def test_remove_takes_text_and_paths_of_files_and_directories(item):
+    artifact = draft({"d/f": "1"})
+    artifact.remove(item)
+    assert not artifact.manifest.entries
+
+
+def test_remove_of_what_is_not_there_removes_nothing():
+    artifact = draft({"d/f": "1", "dd": "2"})
+    for unknown in ("x", "d/f/g", "d/", artvc.Artifact):
+        with pytest.raises((FileNotFoundError, TypeError)):
+            artifact.remove("x" if unknown == "d/" else unknown)
+    assert list(artifact.manifest) == ["d/f", "dd"]
 
 
 def test_finalized_can_not_be_changed(desk):
@@ -633,6 +651,39 @@ def test_files_are_normal_and_writing_them_harms_nothing(desk):
     path = Path(artifact.download(), "a")
     path.write_text("overwritten")
     assert on_disk(artifact.download("fresh")) == {"a": "1"}
+
+
+def test_download_to_another_file_system(desk, request):
+    other = Path("/dev/shm")
+    if not other.is_dir() or other.stat().st_dev == desk.stat().st_dev:
+        pytest.skip("no second file system")
+    target = other / f"artvc-test-{os.getpid()}"
+    request.addfinalizer(lambda: shutil.rmtree(target, ignore_errors=True))
+    artifact = log({"a": "1", "d/b": "2"})
+    assert on_disk(artifact.download(target)) == {"a": "1", "d/b": "2"}
+    artifact.verify(target)
+
+
+def test_stored_bytes_that_are_not_what_they_were_are_not_restored(desk):
+    artifact = log({"a": "content of some length"})
+    workspace.close_all()
+    (pack,) = [one for one in (desk / ".artvc/packs").glob("*.pack") if b"content of some length" in one.read_bytes()]
+    pack.chmod(0o644)
+    pack.write_bytes(pack.read_bytes().replace(b"content of some", b"CONTENT of some"))
+    with artvc.init(project="p") as run, pytest.raises(Damaged):
+        run.use_artifact("data").download("out")
+    assert not (desk / "out").exists()
+    assert artifact.version == "v0"
+
+
+def test_nothing_is_staged_beside_the_repository(desk):
+    (desk / "f").write_text("x")
+    artifact = artvc.Artifact("data", "dataset")
+    artifact.add_file("f")
+    with artvc.init(project="p") as run:
+        run.log_artifact(artifact)
+    assert sorted(os.listdir(desk)) == [".artvc", "f"]
+    assert not list((desk / ".artvc" / "tmp").iterdir())
 
 
 def test_checkout_makes_a_directory_exact(desk):

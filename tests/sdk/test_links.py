@@ -6,6 +6,7 @@ import artvc
 from artvc import maintenance
 from artvc.errors import Conflict, InvalidInput
 from artvc.repo import Repository
+from artvc.store.fsio import Disk
 
 
 def draft(text="1", name="data", kind="model"):
@@ -86,7 +87,7 @@ def test_draft_of_a_link_logs_to_the_source():
 def test_deleting_a_link_leaves_the_source(desk, repo):
     artifact = log()
     artifact.link("best").unlink()
-    artifact.link("best", aliases=["x"]).delete(delete_aliases=True)
+    artifact.link("best", aliases=["x"]).delete()
     assert repo.versions("p/best") == []
     assert repo.resolve("p/data:v0").version.aliases == ("latest",)
     with pytest.raises(ValueError, match="delete"):
@@ -158,3 +159,44 @@ def test_fsck_finds_a_link_whose_source_is_gone(desk):
             time="2026-11-23T03:00:00.000000Z", who="x", why="harm",
         )  # fmt: skip
         assert any("p/best:v0" in problem.affected for problem in maintenance.fsck(repo).problems)
+
+
+def test_processes_that_link_log_and_delete_at_once_leave_a_whole_repository(script, desk, repo):
+    code = """
+import os, artvc
+from artvc.errors import CommError
+children = []
+for number in range(4):
+    child = os.fork()
+    if not child:
+        with artvc.init(project="p") as run:
+            for step in range(3):
+                artifact = artvc.Artifact("data", "model")
+                with artifact.new_file("f", "w") as file:
+                    file.write(f"{number} {step}")
+                run.log_artifact(artifact)
+                artifact.link("registry/best")
+                if step == 1:
+                    artifact.delete(delete_aliases=True)
+        os._exit(0)
+    children.append(child)
+assert all(os.waitpid(child, 0)[1] == 0 for child in children)
+"""
+    done = script(code)
+    assert done.returncode == 0, done.stderr
+    assert len(repo.versions("p/data")) == len(repo.versions("registry/best")) == 8
+    assert max(version.number for version in repo.versions("p/data")) >= 10
+    assert log("another").version == "v12"
+    assert clean(desk)
+
+
+def test_killed_while_linking_leaves_all_or_nothing(desk, repo, monkeypatch):
+    artifact = log()
+    monkeypatch.setattr(Disk, "create_file", lambda self, *given, **more: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        artifact.link("best")
+    with pytest.raises(ZeroDivisionError):
+        artifact.delete(delete_aliases=True)
+    monkeypatch.undo()
+    assert repo.versions("p/best") == [] and len(repo.versions("p/data")) == 1
+    assert clean(desk)

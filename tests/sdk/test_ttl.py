@@ -5,8 +5,8 @@ from datetime import datetime, timedelta
 import pytest
 
 import artvc
+from artvc import ArtifactTTL
 from artvc.errors import ArtifactNotLoggedError
-from artvc.sdk.artifact import ArtifactTTL
 
 
 def draft(text="1"):
