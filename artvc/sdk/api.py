@@ -8,11 +8,11 @@ from artvc.errors import InvalidInput, InvalidType, NotFound, UsageError
 from artvc.history import find_run
 from artvc.model import names
 from artvc.repo import Collection, Repository, RunRef, Version
-from artvc.sdk import workspace
+from artvc.sdk import leftovers, workspace
 from artvc.sdk.artifact import Artifact, PathLike
 from artvc.sdk.filters import compile_filter, parse_order, sort_key
 from artvc.sdk.listing import Listing
-from artvc.sdk.logged_run import LoggedRun
+from artvc.sdk.logged_run import LoggedRun, logged_run, of_leftover
 from artvc.sdk.workspace import Workspace
 from artvc.settings import now
 
@@ -241,7 +241,7 @@ class Api:
         if len(parts) > 1:
             names.check_project(parts[-2])
         try:
-            return LoggedRun(self._place, repo.run(parts[-2] if len(parts) > 1 else self.default_project, parts[-1]))
+            return logged_run(self._place, parts[-2] if len(parts) > 1 else self.default_project, parts[-1])
         except NotFound:
             return LoggedRun(self._place, find_run(repo, "/".join(parts[-2:])))
 
@@ -278,14 +278,17 @@ class Api:
         place = self._place
 
         def find() -> list[Callable[[], LoggedRun]]:
-            found = place.repo.runs(owner)
+            found = [LoggedRun(place, run) for run in place.repo.runs(owner)]
+            known = {run.id for run in found}
+            left = (one for one in leftovers.everything(place.repo) if one.project == owner and one.id not in known)
+            found += [of_leftover(place, one) for one in left]
             if filters:
-                found = [run for run in found if fits(LoggedRun(place, run).get)]
+                found = [run for run in found if fits(run.get)]
             if field in _LISTED:
-                found.sort(key=lambda run: (_LISTED[field](run), run.run_id), reverse=falls)
+                found.sort(key=lambda run: (_LISTED[field](run._ref), run.id), reverse=falls)
             else:
-                found = _by_field(place, found, field, falls)
-            return [lambda run=run: LoggedRun(place, run) for run in found]  # type: ignore[misc]
+                found = _by_field(found, field, falls)
+            return [lambda run=run: run for run in found]  # type: ignore[misc]
 
         return Listing(find, f"runs of {owner}")
 
@@ -309,7 +312,8 @@ class Api:
         if len(parts) > 2:
             raise InvalidInput(f"not a name of a project: {given!r:.200}")
         owner = names.check_project(parts[-1])
-        if owner not in self._place.repo.projects():
+        repo = self._place.repo
+        if owner not in repo.projects() and all(one.project != owner for one in leftovers.everything(repo)):
             raise NotFound(f"no project {owner!r}", hint="Api().projects() lists them")
         return owner
 
@@ -543,9 +547,9 @@ def _collections(place: Workspace, project: str, kind: str | None) -> Listing[Ar
     return Listing(find, f"artifacts of {project}")
 
 
-def _by_field(place: Workspace, runs: list[RunRef], field: str, falls: bool) -> list[RunRef]:
+def _by_field(runs: list[LoggedRun], field: str, falls: bool) -> list[LoggedRun]:
     """Runs by a field that has to be read; those without it last."""
-    keyed = [(sort_key(LoggedRun(place, run).get(field)), run) for run in runs]
+    keyed = [(sort_key(run.get(field)), run) for run in runs]
     having = [pair for pair in keyed if pair[0][0] < 2]
-    having.sort(key=lambda pair: (*pair[0], pair[1].started), reverse=falls)
+    having.sort(key=lambda pair: (*pair[0], pair[1].created_at), reverse=falls)
     return [run for _, run in having] + [run for key, run in keyed if key[0] == 2]

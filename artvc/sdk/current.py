@@ -509,6 +509,63 @@ def log_artifact(
     return _current("log_artifact").log_artifact(artifact_or_path, name, type, aliases, tags, **more)
 
 
+def upsert_artifact(
+    artifact_or_path: Artifact | PathLike,
+    name: str | None = None,
+    type: str | None = None,
+    aliases: str | Sequence[str] | None = None,
+    distributed_id: str | None = None,
+) -> Artifact:
+    """:meth:`Run.upsert_artifact` of the current run.  Raises Error where there is none."""
+    return _current("upsert_artifact").upsert_artifact(artifact_or_path, name, type, aliases, distributed_id)
+
+
+def finish_artifact(
+    artifact_or_path: Artifact | PathLike,
+    name: str | None = None,
+    type: str | None = None,
+    aliases: str | Sequence[str] | None = None,
+    distributed_id: str | None = None,
+) -> Artifact:
+    """:meth:`Run.finish_artifact` of the current run.  Raises Error where there is none."""
+    return _current("finish_artifact").finish_artifact(artifact_or_path, name, type, aliases, distributed_id)
+
+
+def link_artifact(artifact: Artifact, target_path: str, aliases: str | Sequence[str] | None = None) -> Artifact | None:
+    """:meth:`Run.link_artifact` of the current run.  Raises Error where there is none."""
+    return _current("link_artifact").link_artifact(artifact, target_path, aliases)
+
+
+def log_model(path: PathLike, name: str | None = None, aliases: str | Sequence[str] | None = None) -> Artifact:
+    """:meth:`Run.log_model` of the current run.  Raises Error where there is none."""
+    return _current("log_model").log_model(path, name, aliases)
+
+
+def use_model(name: str) -> str:
+    """:meth:`Run.use_model` of the current run.  Raises Error where there is none."""
+    return _current("use_model").use_model(name)
+
+
+def link_model(
+    path: PathLike,
+    registered_model_name: str,
+    name: str | None = None,
+    aliases: str | Sequence[str] | None = None,
+) -> Artifact | None:
+    """:meth:`Run.link_model` of the current run.  Raises Error where there is none."""
+    return _current("link_model").link_model(path, registered_model_name, name, aliases)
+
+
+def log_code(
+    root: str | None = ".",
+    name: str | None = None,
+    include_fn: Callable[..., bool] | None = None,
+    exclude_fn: Callable[..., bool] | None = None,
+) -> Artifact | None:
+    """:meth:`Run.log_code` of the current run.  Raises Error where there is none."""
+    return _current("log_code").log_code(root, name, include_fn, exclude_fn)
+
+
 def use_artifact(
     artifact_or_name: Artifact | str,
     type: str | None = None,

@@ -11,11 +11,13 @@ from typing import Any, Final, TextIO
 from artvc import history, recording
 from artvc.errors import Damaged, InvalidInput, NotFound, UsageError
 from artvc.history import Edge, LogEntry
-from artvc.model import merkle
+from artvc.model import merkle, names
+from artvc.model.ids import Id
 from artvc.model.objects import Commit, Entry
 from artvc.repo import RunRef
-from artvc.sdk import environment, filters, values
+from artvc.sdk import environment, filters, leftovers, values
 from artvc.sdk.artifact import Artifact, PathLike
+from artvc.sdk.leftovers import Leftover
 from artvc.sdk.listing import Listing
 from artvc.sdk.workspace import Workspace
 
@@ -133,14 +135,22 @@ class RunFile:
 class LoggedRun:
     """A run in the repository, as its last commit tells it; read when a member needs it.
 
+    Of a run under way, or killed, it also tells what it left in its own directory since then.
+
     ``name``, ``notes``, ``tags``, ``group``, ``job_type``, ``config`` and ``summary`` may be changed;
     :meth:`update` records that.
+
+    Args:
+        place: the workspace.
+        ref: of the run.
+        leftover: of a run that recorded nothing yet.
     """
 
-    def __init__(self, place: Workspace, ref: RunRef) -> None:
+    def __init__(self, place: Workspace, ref: RunRef, leftover: Leftover | None = None) -> None:
         self._place = place
         self._ref = ref
-        self._commit: Commit | None = None
+        self._leftover = leftover
+        self._commit: Commit | None = leftovers.told(leftover) if leftover is not None else None
         self._entry: LogEntry | None = None
         self._changed: dict[str, Any] = {}
 
@@ -160,17 +170,30 @@ class LoggedRun:
             NotFound: it was deleted.
         """
         if force:
-            self._ref = self._place.repo.run(self._ref.project, self._ref.run_id)
-            self._commit = self._entry = None
+            found = logged_run(self._place, self._ref.project, self._ref.run_id)
+            self._ref, self._leftover, self._commit = found._ref, found._leftover, found._commit
+            self._entry = None
             self._changed.clear()
         return self
 
     def _read(self) -> Commit:
         if self._commit is None:
             self._commit = self._place.repo.commit(self._ref.commit)
+            if self._commit.state == "running":
+                self._add_leftover(self._commit)
         return self._commit
 
+    def _add_leftover(self, commit: Commit) -> None:
+        """Add what a run that has not ended left since its last commit."""
+        found = leftovers.find(self._place.repo, commit.run_id)
+        if found is not None and found.project == commit.project:
+            self._leftover = found
+            told = leftovers.told(found)
+            self._commit = dataclasses.replace(commit, config=told.config, summary=told.summary, tags=told.tags)
+
     def _resolved(self) -> LogEntry:
+        if self._entry is None and not self._ref.commit.strip(b"\0"):
+            self._entry = LogEntry(commit_id=self._ref.commit, commit=self._read(), inputs=(), outputs=())
         if self._entry is None:
             self._entry = history.entry_of(self._place.repo, self._ref)
         return self._entry
@@ -219,7 +242,10 @@ class LoggedRun:
     @property
     def state(self) -> str:
         """``running``, ``finished``, ``failed``, ``crashed`` or ``killed``."""
-        return self._read().state
+        state = self._read().state
+        if self._leftover is None:
+            return state
+        return "crashed" if self._leftover.is_dead else "running"
 
     @property
     def job_type(self) -> str:
@@ -364,12 +390,13 @@ class LoggedRun:
             StorageFull, StorageError: nothing changed.
         """
         changed = dict(self._changed)
-        now = self._place.repo.run(self.project, self.id)
         commit = self._read()
-        if now.commit != self._ref.commit:
-            raise UsageError(f"run {self.id!r} was recorded anew meanwhile", hint="load(force=True), then change it")
-        if commit.state == "running":
+        if self.state == "running":
             raise UsageError(f"run {self.id!r} goes on; change it in its own process", hint="artvc.run.tags = ...")
+        if self._leftover is not None:
+            raise UsageError(f"run {self.id!r} was killed and is not recorded", hint=f"artvc run recover {self.id}")
+        if self._place.repo.run(self.project, self.id).commit != self._ref.commit:
+            raise UsageError(f"run {self.id!r} was recorded anew meanwhile", hint="load(force=True), then change it")
         if "tags" in changed:
             changed["tags"] = tuple(sorted(set(map(str, changed["tags"]))))
         if "summary" in changed:
@@ -483,10 +510,11 @@ class LoggedRun:
     def _lines(self) -> Iterator[bytes]:
         """The lines of the history: of a run that goes on, those of its own directory."""
         repo = self._place.repo
-        live = repo.dir / "runs" / self.id / HISTORY
-        if self._read().state == "running" and live.is_file():
+        self._read()
+        live = os.path.join(self._leftover.directory, HISTORY) if self._leftover is not None else ""
+        if os.path.isfile(live):
             with open(live, "rb") as file:
-                yield from _bounded_lines(file.readline, str(live))
+                yield from _bounded_lines(file.readline, live)
             return
         entry = self._tree().get(HISTORY)
         if entry is not None:
@@ -572,6 +600,26 @@ class LoggedRun:
         """
         while self.load(force=True).state == "running":
             time.sleep(_POLL_SECONDS)
+
+
+def logged_run(place: Workspace, project: str, run_id: str) -> LoggedRun:
+    """A run by its id, also one that recorded nothing yet.  Raises NotFound."""
+    try:
+        return LoggedRun(place, place.repo.run(project, run_id))
+    except NotFound:
+        left = leftovers.find(place.repo, names.check_run_id(run_id))
+        if left is None or left.project != project:
+            raise
+        return of_leftover(place, left)
+
+
+def of_leftover(place: Workspace, left: Leftover) -> LoggedRun:
+    """A run that recorded nothing yet."""
+    nothing = Id(b"\0" * 32)
+    ref = RunRef(
+        project=left.project, run_id=left.id, name=left.name, commit=nothing, started=left.started, ended=left.last_sign
+    )
+    return LoggedRun(place, ref, left)
 
 
 _PLAIN_FIELDS: Final = frozenset(

@@ -446,3 +446,39 @@ def test_update_with_a_value_that_is_not_allowed_changes_nothing():
     with pytest.raises(InvalidInput):
         run.update()
     assert one().commit == run.commit
+
+
+# -- runs under way and killed ones ---------------------------------------------------------------------------
+
+KILLED = """
+import artvc, os, signal, time
+run = artvc.init(project="p", id="r1", name="first", config={"lr": 0.1}, tags=["t"])
+for step in range(3):
+    run.log({"loss": step})
+time.sleep(2.5)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_a_killed_run_is_crashed_and_what_it_logged_is_there(script):
+    script(KILLED)
+    run = one()
+    assert (run.name, run.state, run.config, run.tags) == ("first", "crashed", {"lr": 0.1}, ["t"])
+    assert [row["loss"] for row in run.scan_history()] == [0, 1, 2]
+    assert [found.id for found in artvc.Api().runs("p", {"state": "crashed"})] == ["r1"]
+    assert (run.inputs, len(run.logged_artifacts()), len(run.files())) == ((), 0, 0)
+    run.notes = "x"
+    with pytest.raises(UsageError, match="killed"):
+        run.update()
+    run.wait_until_finished()
+
+
+def test_a_run_under_way_is_running_before_it_recorded_anything():
+    with artvc.init(project="p", id="r1") as live:
+        run = one()
+        assert run.state == "running"
+        assert artvc.Api().runs("p")[0].id == "r1"
+        with pytest.raises(NotFound):
+            artvc.Api().run("q/r1")
+        live.log({"a": 1})
+    assert run.load(force=True).state == "finished"

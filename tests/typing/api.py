@@ -35,6 +35,24 @@ def runs() -> None:
     wandb.finish(exit_code=0)
 
 
+def module_functions() -> None:
+    assert_type(wandb.login(key="secret"), bool)
+    wandb.setup(settings=wandb.Settings(silent=True))
+    wandb.require("core")
+    wandb.define_metric("loss", step_metric="epoch", summary="min")
+    wandb.watch(object(), log="gradients", log_freq=10)
+    wandb.unwatch()
+    wandb.alert("title", "text", level=wandb.AlertLevel.WARN, wait_duration=300)
+    assert_type(wandb.restore("a.txt", "p/i", replace=True).read(), str)
+    wandb.mark_preempting()
+    wandb.termlog("a")
+    wandb.termwarn("a")
+    wandb.termerror("a")
+    assert_type(wandb.util.generate_id(), str)
+    wandb.join()
+    wandb.teardown()
+
+
 def artifacts(run: wandb.Run) -> None:
     artifact = wandb.Artifact("data", type="dataset", description="d", metadata={"a": 1})
     with artifact.new_file("a.txt", mode="w") as file:
@@ -144,3 +162,14 @@ def media(pixels: object) -> None:
         }
     )
     assert_type(wandb.data_types.Table(), wandb.Table)
+
+
+def models(run: wandb.Run, artifact: wandb.Artifact) -> None:
+    assert_type(wandb.log_model("model.pt", name="net"), wandb.Artifact)
+    assert_type(wandb.use_model("net:latest"), str)
+    wandb.link_artifact(artifact, "registry/net", aliases=["best"])
+    wandb.link_model("model.pt", "net")
+    wandb.log_code(".")
+    assert_type(wandb.upsert_artifact("part", name="shards", type="dataset", distributed_id="x"), wandb.Artifact)
+    assert_type(wandb.finish_artifact("part", name="shards", type="dataset", distributed_id="x"), wandb.Artifact)
+    artifact.ttl = wandb.ArtifactTTL.INHERIT

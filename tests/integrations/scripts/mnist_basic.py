@@ -70,6 +70,7 @@ def main():
     config = wandb.config
     torch.manual_seed(config.seed)
     model = Net()
+    wandb.watch(model)
     optimizer = optim.SGD(model.parameters(), lr=config.lr)
     training = tuple(part[: config.train_size] for part in read(args.data, "train"))
     testing = read(args.data, "t10k")
