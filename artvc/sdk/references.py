@@ -12,12 +12,9 @@ import base64
 import hashlib
 import os
 import stat
-import urllib.error
 import urllib.parse
-import urllib.request
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import closing, contextmanager
-from http.client import HTTPException
+from contextlib import contextmanager
 from typing import IO, Any, Final, NamedTuple
 
 from artvc.errors import CommError, InvalidInput, LimitExceeded, NotFound, SourceError
@@ -33,7 +30,6 @@ ARTIFACT_SCHEMES: Final = frozenset({"artvc-artifact", "wandb-artifact"})
 _HTTP: Final = frozenset({"http", "https"})
 _REMOTE: Final = frozenset({"abfs", "abfss", "adl", "az", "gcs", "gs", "memory", "s3", "s3a"})
 _BLOCK: Final = 1024 * 1024
-_TIMEOUT: Final = 60.0
 _ETAG_BYTES: Final = 200
 _ETAG_KEYS: Final = ("ETag", "etag", "md5Hash", "content_md5")
 _VERSION_KEYS: Final = ("VersionId", "version_id", "generation")
@@ -209,60 +205,19 @@ def _hashes(pieces: Iterable[bytes]) -> tuple[int, str]:
 # -- http -------------------------------------------------------------------------------------------------
 
 
-class _OnlyHttp(urllib.request.HTTPRedirectHandler):
-    """Follows redirects to http and https alone, and never from https to http."""
-
-    def redirect_request(self, req: Any, fp: Any, code: Any, msg: Any, headers: Any, newurl: str) -> Any:
-        scheme = newurl.partition(":")[0].lower()
-        if scheme not in _HTTP or (req.type == "https" and scheme != "https"):
-            raise CommError(f"{req.full_url!r:.200} redirects to {newurl!r:.200}, which is not followed")
-        return super().redirect_request(req, fp, code, msg, headers, newurl)
-
-
-def _opener() -> urllib.request.OpenerDirector:
-    """urllib without its handlers for files, ftp and data."""
-    opener = urllib.request.OpenerDirector()
-    for handler in (
-        urllib.request.ProxyHandler(),
-        urllib.request.HTTPHandler(),
-        urllib.request.HTTPSHandler(),
-        urllib.request.HTTPDefaultErrorHandler(),
-        urllib.request.HTTPErrorProcessor(),
-        _OnlyHttp(),
-    ):
-        opener.add_handler(handler)
-    return opener
-
-
-@contextmanager
-def _http(uri: str, method: str) -> Iterator[Any]:
-    request = urllib.request.Request(uri, method=method, headers={"Accept-Encoding": "identity"})
-    try:
-        with closing(_opener().open(request, timeout=_TIMEOUT)) as response:
-            yield response
-    except urllib.error.HTTPError as exc:
-        exc.close()
-        if exc.code in {404, 410}:
-            raise Missing(f"{uri!r:.200} is not there (HTTP {exc.code})") from exc
-        raise CommError(f"{uri!r:.200} answered with HTTP {exc.code}") from exc
-    except (HTTPException, OSError) as exc:
-        if isinstance(exc, CommError):
-            raise
-        hint = "pass checksum=False to note the URI without looking"
-        raise CommError(f"cannot reach {uri!r:.200}: {getattr(exc, 'reason', exc)}", hint=hint) from exc
-
-
 def _asked(uri: str) -> Seen:
     """Ask a server what it has, by HEAD, or by a GET that is cut off where it does not know HEAD."""
+    from artvc.sdk import web  # noqa: PLC0415 -- http is slow to import, and few need it
+
     try:
-        with _http(uri, "HEAD") as response:
+        with web.request(uri, "HEAD") as response:
             return _described(uri, response.headers)
     except Missing:
         raise
     except CommError as exc:
         if "HTTP" not in exc.message:
             raise
-    with _http(uri, "GET") as response:
+    with web.request(uri, "GET") as response:
         return _described(uri, response.headers)
 
 
@@ -434,7 +389,9 @@ def _content(uri: str) -> Iterator[tuple[Iterator[bytes], str]]:
         with file:
             yield iter(lambda: file.read(_BLOCK), b""), ""
     elif scheme in _HTTP:
-        with _http(uri, "GET") as response:
+        from artvc.sdk import web  # noqa: PLC0415
+
+        with web.request(uri, "GET") as response:
             yield iter(lambda: response.read(_BLOCK), b""), response.headers.get("ETag") or ""
     else:
         filesystem, path = _filesystem(uri)
