@@ -14,15 +14,12 @@ import enum
 import struct
 import threading
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import Final, NamedTuple
 
 import zstandard
 
 from artvc.errors import Damaged
 from artvc.store import planes
-
-if TYPE_CHECKING:
-    import numpy
 
 Buffer = bytes | bytearray | memoryview
 
@@ -133,27 +130,27 @@ def choose(data: memoryview, width: int, base: Buffer | None = None) -> Way:
     zstd = len(_local.compressor.compress(sample)) / len(sample)
     if zstd < _ZSTD_PAYS:
         best, left = ZSTD, zstd
-    numbers = planes.numbers_of(sample, width)
-    mask, share = _shrinking(numbers, width)
+    sample = sample[: len(sample) // width * width]
+    mask, share = _shrinking(sample, width)
     if share < _PLANES_PAY * left:
         best, left = Way(Codec.PLANES, width, mask), share
     if base is not None:
-        earlier = planes.numbers_of(_sampled(memoryview(base), _ARRAY_SAMPLE), width)
-        mask, share = _shrinking(planes.difference(numbers, earlier), width)
+        earlier = _sampled(memoryview(base), _ARRAY_SAMPLE)[: len(sample)]
+        mask, share = _shrinking(planes.difference(sample, earlier, width), width)
         if share < _DELTA_PAYS * left:
             best = Way(Codec.DELTA, width, mask)
     return best
 
 
-def _shrinking(numbers: "numpy.ndarray", width: int) -> tuple[int, float]:
+def _shrinking(numbers: Buffer, width: int) -> tuple[int, float]:
     """Which planes shrink, as a mask, and the share of the bytes that is left if they are compressed."""
     mask = stored = 0
     for k, plane in enumerate(planes.split(numbers, width)):
-        packed = len(_local.entropy.compress(plane.data))
+        packed = len(_local.entropy.compress(plane))
         if packed < _PLANE_PAYS * len(plane):
             mask |= 1 << k
         stored += min(packed, len(plane))
-    return mask, stored / max(1, len(numbers) * width)
+    return mask, stored / max(1, len(numbers))
 
 
 # -- encoding -------------------------------------------------------------------------------------------------
@@ -191,29 +188,37 @@ def encode(data: Buffer, way: Way = ZSTD, base: tuple[bytes, Buffer] | None = No
         frame = _checked_frame(_local.compressor, data)
         found = Encoded(Codec.ZSTD, (frame,), len(frame))
     elif way.codec == Codec.PLANES and len(data) >= way.width:
-        pieces = _encode_planes(planes.numbers_of(data, way.width), way, data)
+        numbers, tail = _whole_numbers(data, way.width)
+        pieces = _encode_planes(numbers, tail, way)
         found = Encoded(Codec.PLANES, pieces, sum(map(len, pieces)))
     elif way.codec == Codec.DELTA and base is not None and len(base[1]) == len(data) >= way.width:
-        numbers, earlier = (planes.numbers_of(one, way.width) for one in (data, base[1]))
-        pieces = (base[0], *_encode_planes(planes.difference(numbers, earlier), way, data))
+        numbers, tail = _whole_numbers(data, way.width)
+        step = planes.difference(numbers, memoryview(base[1])[: len(numbers)], way.width)
+        pieces = (base[0], *_encode_planes(step, tail, way))
         found = Encoded(Codec.DELTA, pieces, sum(map(len, pieces)), base[0])
     return found if found.size < len(data) else Encoded(Codec.RAW, (data,), len(data))
 
 
-def _encode_planes(numbers: "numpy.ndarray", way: Way, data: Buffer) -> tuple[Buffer, ...]:
-    """Head, planes, and the tail of ``data`` that is no whole number."""
+def _whole_numbers(data: Buffer, width: int) -> tuple[memoryview, memoryview]:
+    """The whole numbers at the front, and the rest."""
+    view = memoryview(data)
+    size = len(view) // width * width
+    return view[:size], view[size:]
+
+
+def _encode_planes(numbers: Buffer, tail: Buffer, way: Way) -> tuple[Buffer, ...]:
+    """Head, planes, and the bytes that are no whole number."""
     mask = 0
     stored: list[Buffer] = []
     for k, plane in enumerate(planes.split(numbers, way.width)):
         if way.mask >> k & 1:
-            frame = _checked_frame(_local.entropy, plane.data)
+            frame = _checked_frame(_local.entropy, plane)
             if len(frame) + _FRAME.size < len(plane):
                 mask |= 1 << k
                 stored += (_FRAME.pack(len(frame)), frame)
                 continue
-        stored.append(plane.data)
-    tail = bytes(memoryview(data)[len(numbers) * way.width :])
-    return (_PLANES_HEAD.pack(way.width, mask), *stored, tail)
+        stored.append(plane)
+    return (_PLANES_HEAD.pack(way.width, mask), *stored, bytes(tail))
 
 
 def _checked_frame(compressor: zstandard.ZstdCompressor, data: Buffer) -> bytes:
@@ -258,14 +263,15 @@ def decode(codec: int, payload: Buffer, size: int, base: Buffer | None = None) -
     if codec == Codec.ZSTD:
         return _decoded_frame(payload, size)
     if codec == Codec.PLANES:
-        numbers, tail = _decode_planes(memoryview(payload), size)
-        return _whole(numbers, tail)
-    if codec == Codec.DELTA:
+        numbers, tail, _ = _decode_planes(memoryview(payload), size)
+    elif codec == Codec.DELTA:
         if base is None or len(base) != size:
             raise Damaged("delta's base is not of its size")
-        numbers, tail = _decode_planes(memoryview(payload)[BASE_BYTES:], size)
-        return _whole(planes.sum_of(planes.numbers_of(base, numbers.dtype.itemsize), numbers), tail)
-    raise Damaged(f"unknown codec {codec}")
+        step, tail, width = _decode_planes(memoryview(payload)[BASE_BYTES:], size)
+        numbers = planes.sum_of(memoryview(base)[: len(step)], step, width)
+    else:
+        raise Damaged(f"unknown codec {codec}")
+    return numbers if not len(tail) else bytes(numbers) + bytes(tail)
 
 
 def _decoded_frame(frame: Buffer, size: int) -> bytes:
@@ -280,17 +286,15 @@ def _decoded_frame(frame: Buffer, size: int) -> bytes:
     return data
 
 
-def _decode_planes(payload: memoryview, size: int) -> "tuple[numpy.ndarray, memoryview]":
-    """The numbers and the tail of a block of planes."""
-    import numpy as np  # noqa: PLC0415 -- 100 ms that only numeric data pay
-
+def _decode_planes(payload: memoryview, size: int) -> tuple[Buffer, memoryview, int]:
+    """The numbers of a block of planes, its tail, and the width."""
     if len(payload) < _PLANES_HEAD.size:
         raise Damaged("planes end too early")
     width, mask = _PLANES_HEAD.unpack_from(payload)
     if width not in planes.WIDTHS or mask >> width or size < width:
         raise Damaged(f"planes of width {width} and mask {mask:#x}")
     count, at = size // width, _PLANES_HEAD.size
-    found = []
+    found: list[Buffer] = []
     for k in range(width):
         if mask >> k & 1:
             if len(payload) < at + _FRAME.size:
@@ -303,15 +307,9 @@ def _decode_planes(payload: memoryview, size: int) -> "tuple[numpy.ndarray, memo
             plane = payload[at : at + stored]
         if len(plane) != count:
             raise Damaged("planes end too early")
-        found.append(np.frombuffer(plane, np.uint8))
+        found.append(plane)
         at += stored
     tail = payload[at:]
     if len(tail) != size - count * width:
         raise Damaged("planes do not fill their block")
-    return planes.join(found, width), tail
-
-
-def _whole(numbers: "numpy.ndarray", tail: memoryview) -> Buffer:
-    if not len(tail):
-        return numbers.view("u1").data
-    return numbers.tobytes() + bytes(tail)
+    return planes.join(found, width), tail, width
