@@ -1,5 +1,6 @@
-"""Scripts in processes of their own, in an empty directory and home."""
+"""Scripts in processes of their own, in an empty directory and home; and libraries that import torchvision."""
 
+import importlib.util
 import os
 import subprocess
 import sys
@@ -9,6 +10,13 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
+MISFIT = Path(__file__).with_name("misfit")
+
+if importlib.util.find_spec("torch") and importlib.util.find_spec("torchvision"):
+    # A torchvision from another index than torch's can't be imported as it is, and Lightning and transformers do import it.
+    found = importlib.util.spec_from_file_location("misfit", MISFIT / "sitecustomize.py")
+    found.loader.exec_module(importlib.util.module_from_spec(found))
+
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
@@ -42,3 +50,9 @@ def python(desk: Path) -> Run:
         )
 
     return run
+
+
+@pytest.fixture
+def fitting() -> dict[str, str]:
+    """The environment of a process that imports Lightning or transformers."""
+    return {"PYTHONPATH": os.pathsep.join([str(MISFIT), str(ROOT)])}

@@ -147,9 +147,9 @@ wandb.finish()
 """
 
 
-def test_report_to_wandb_works_under_the_shim(desk, python):
+def test_report_to_wandb_works_under_the_shim(desk, python, fitting):
     (desk / "theirs.py").write_text(textwrap.dedent(UNCHANGED))
-    done = python("-m", "artvc.shim", "theirs.py", WANDB_PROJECT="p", WANDB_LOG_MODEL="end")
+    done = python("-m", "artvc.shim", "theirs.py", WANDB_PROJECT="p", WANDB_LOG_MODEL="end", **fitting)
     assert done.returncode == 0, done.stderr
     (run,) = artvc.Api(path=desk).runs("p")
     assert (run.name, run.state) == ("theirs", "finished")
