@@ -45,6 +45,8 @@ def main() -> NoReturn:
     # A process of one command: looking for reference cycles finds none and costs a tenth of the time of start-up,
     # and as much again where many files are listed.
     gc.disable()
+    # numpy only shifts and adds here; the threads that its linear algebra starts would spin beside the workers.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     argv = sys.argv[1:]
     work: Callable[[list[str]], object] = _run_group
     if argv in (["--version"], ["-V"]):

@@ -113,13 +113,14 @@ def test_torch_archives(tmp_path):
         assert len(arrays) == len(flat)
 
 
-def floats(form: str, count: int) -> bytes:
+def floats(form: str, count: int, scale: float = 0.05) -> bytes:
     draw = random.Random(0)
-    return struct.pack(f"<{count}{form}", *(draw.gauss(0, 0.05) for _ in range(count)))
+    return struct.pack(f"<{count}{form}", *(draw.gauss(0, scale) for _ in range(count)))
 
 
-def test_dumps_of_floats():
-    single, double = floats("f", 40_000), floats("d", 20_000)
+@pytest.mark.parametrize("scale", [0.005, 0.05, 1, 10])
+def test_dumps_of_floats(scale):
+    single, double = floats("f", 40_000, scale), floats("d", 20_000, scale)
     brain = b"".join(single[i + 2 : i + 4] for i in range(0, len(single), 4))
     assert found(single) == [("", 0, 160_000, 4)]
     assert found(double) == [("", 0, 160_000, 8)]
