@@ -26,13 +26,16 @@ Buffer = bytes | bytearray | memoryview
 BLOCK_BYTES: Final = 16 * 1024 * 1024
 STORED_BYTES: Final = 64 * 1024 * 1024
 BASE_BYTES: Final = 32
-LEVEL: Final = 1  # level 3 costs 1.3 to 1.9 times the time for 0 to 5 % (docs/decisions/0004-codecs.md)
+LEVEL: Final = 1  # of text, level 3 costs 1.3 to 1.9 times the time for 0 to 5 % (docs/decisions/0004-codecs.md)
+# Arrays of few different numbers (pixels as float32): a fifth smaller than with LEVEL, and no slower.
+HIGH_LEVEL: Final = 3
 _WINDOW: Final = 1 << 24
 _SAMPLE: Final = 4096
 _SAMPLES: Final = 3
 _ARRAY_SAMPLE: Final = 8192
 # A way is worth its time if it leaves at most so much of what the next cheaper one leaves.
 _ZSTD_PAYS: Final = 0.9
+_LEVEL_PAYS: Final = 0.95
 _PLANE_PAYS: Final = 0.97
 _PLANES_PAY: Final = 0.97
 # Beyond this a new whole copy is better: deltas to it will be small again.
@@ -59,11 +62,13 @@ class Way(NamedTuple):
         codec: what to try.
         width: bytes of a number.
         mask: bit k says that plane k is worth compressing.
+        level: of zstd, where numbers repeat as wholes: LEVEL or HIGH_LEVEL.
     """
 
     codec: Codec
     width: int = 1
     mask: int = 0
+    level: int = LEVEL
 
 
 PLAIN: Final = Way(Codec.RAW)
@@ -75,6 +80,7 @@ class _Local(threading.local):
 
     def __init__(self) -> None:
         self.compressor = zstandard.ZstdCompressor(level=LEVEL, write_checksum=False, write_content_size=True)
+        self.higher = zstandard.ZstdCompressor(level=HIGH_LEVEL, write_checksum=False, write_content_size=True)
         # Planes of exponents have few different bytes and no long repeats: only zstd's entropy coder is of use, and
         # looking for matches costs time and makes the frame larger (measured: decision 0009).
         self.entropy = zstandard.ZstdCompressor(
@@ -134,6 +140,11 @@ def choose(data: memoryview, width: int, base: Buffer | None = None) -> Way:
     mask, share = _shrinking(sample, width)
     if share < _PLANES_PAY * left:
         best, left = Way(Codec.PLANES, width, mask), share
+    if best.codec == Codec.ZSTD:
+        # zstd's parameters depend on the size of its input, so that a sample tells nothing of the level.
+        low, high = (len(one.compress(data)) for one in (_local.compressor, _local.higher))
+        if high < _LEVEL_PAYS * low:
+            best = Way(Codec.ZSTD, level=HIGH_LEVEL)
     if base is not None:
         earlier = _sampled(memoryview(base), _ARRAY_SAMPLE)[: len(sample)]
         mask, share = _shrinking(planes.difference(sample, earlier, width), width)
@@ -185,7 +196,7 @@ def encode(data: Buffer, way: Way = ZSTD, base: tuple[bytes, Buffer] | None = No
     """
     found = Encoded(Codec.RAW, (data,), len(data))
     if way.codec == Codec.ZSTD and len(data):
-        frame = _checked_frame(_local.compressor, data)
+        frame = _checked_frame(_local.compressor if way.level == LEVEL else _local.higher, data)
         found = Encoded(Codec.ZSTD, (frame,), len(frame))
     elif way.codec == Codec.PLANES and len(data) >= way.width:
         numbers, tail = _whole_numbers(data, way.width)

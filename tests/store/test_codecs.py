@@ -111,6 +111,15 @@ def test_weights_are_stored_as_planes_and_their_next_version_as_a_delta():
     assert codecs.choose(memoryview(new), 4, unrelated).codec == Codec.PLANES
 
 
+def test_few_different_numbers_are_compressed_harder():
+    draw = random.Random(1)
+    pixels = [0.0] * 3 + [number / 255 for number in range(0, 256, 9)]
+    image = array.array("f", (draw.choice(pixels) if draw.random() < 0.3 else 0.0 for _ in range(65536))).tobytes()
+    way = codecs.choose(memoryview(image), 4)
+    assert way == codecs.Way(Codec.ZSTD, level=codecs.HIGH_LEVEL)
+    assert len(encode(image, way)[1]) < 0.9 * len(encode(image, codecs.ZSTD)[1])
+
+
 def test_text_and_noise_that_are_said_to_be_numbers():
     assert codecs.choose(memoryview(b"the same words again and again, " * 9000), 4).codec == Codec.ZSTD
     assert codecs.choose(memoryview(os.urandom(300_000)), 4) == codecs.PLAIN
