@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
-from artvc import recording
+from artvc import curation, recording
 from artvc.errors import InvalidInput, InvalidType, NotFound, UsageError
 from artvc.history import find_run
 from artvc.model import names
@@ -162,7 +162,7 @@ class Api:
         owner = self._project(project)
 
         def find() -> list[Callable[[], ArtifactType]]:
-            kinds = sorted({one.type for one in self._place.repo.collections(owner)})
+            kinds = sorted({one.type for one in _present(self._place.repo, owner)})
             return [lambda kind=kind: ArtifactType(self._place, owner, kind) for kind in kinds]  # type: ignore[misc]
 
         return Listing(find, f"types of artifacts of {owner}")
@@ -170,7 +170,7 @@ class Api:
     def artifact_type(self, type_name: str, project: str | None = None) -> "ArtifactType":
         """One type of a project's artifacts.  Raises NotFound."""
         owner = self._project(project)
-        if all(one.type != type_name for one in self._place.repo.collections(owner)):
+        if all(one.type != type_name for one in _present(self._place.repo, owner)):
             raise NotFound(f"project {owner!r} has no artifact of type {type_name!r}")
         return ArtifactType(self._place, owner, type_name)
 
@@ -212,7 +212,7 @@ class Api:
         base = names.check_artifact_name(parts[-1])
         owner = names.check_project(parts[-2]) if len(parts) > 1 else self._default
         repo = self._place.repo
-        having = [one for one in repo.collections(owner) if one.name == base]
+        having = [one for one in _present(repo, owner) if one.name == base]
         if owner is None and len(having) > 1:
             having = [one for one in having if one.project == self.default_project]
         if not having:
@@ -358,7 +358,7 @@ class Project:
         place, owner = self._place, self.name
 
         def find() -> list[Callable[[], ArtifactType]]:
-            kinds = sorted({one.type for one in place.repo.collections(owner)})
+            kinds = sorted({one.type for one in _present(place.repo, owner)})
             return [lambda kind=kind: ArtifactType(place, owner, kind) for kind in kinds]  # type: ignore[misc]
 
         return Listing(find, f"types of artifacts of {owner}")
@@ -392,7 +392,7 @@ class ArtifactType:
 
     def collection(self, name: str) -> "ArtifactCollection":
         """One of them.  Raises NotFound."""
-        for found in self._place.repo.collections(self.project):
+        for found in _present(self._place.repo, self.project):
             if (found.name, found.type) == (name, self.name):
                 return ArtifactCollection(self._place, found)
         raise NotFound(f"project {self.project!r} has no artifact {name!r} of type {self.name!r}")
@@ -535,12 +535,27 @@ class ArtifactCollection:
             now=now(),
         )
 
+    def delete(self) -> None:
+        """Delete all its versions, their aliases, and the links to them; their numbers are not given again.
+
+        Raises:
+            NotFound: it has none any more.
+        """
+        if not self._place.repo.versions(self._project, self._name):
+            raise NotFound(f"artifact '{self._project}/{self._name}' has no versions any more")
+        curation.delete_collection(self._place.repo, self._project, self._name, now=now())
+
+
+def _present(repo: Repository, project: str | None) -> list[Collection]:
+    """The artifacts of a project, or of all, that have a version; the others were deleted."""
+    return [one for one in repo.collections(project) if one.versions]
+
 
 def _collections(place: Workspace, project: str, kind: str | None) -> Listing[ArtifactCollection]:
     def find() -> list[Callable[[], ArtifactCollection]]:
         return [
             lambda found=found: ArtifactCollection(place, found)  # type: ignore[misc]
-            for found in place.repo.collections(project)
+            for found in _present(place.repo, project)
             if kind is None or found.type == kind
         ]
 

@@ -9,7 +9,7 @@ import copy
 import importlib
 import os
 from collections.abc import Callable, Iterator, Sequence
-from typing import IO, Any, Final, Self
+from typing import IO, TYPE_CHECKING, Any, Final, Self
 
 from artvc import curation, history, recording, worktree
 from artvc.errors import (
@@ -27,9 +27,11 @@ from artvc.sdk import environment, references
 from artvc.sdk.artifact_files import ArtifactFiles
 from artvc.sdk.artifact_state import ArtifactTTL
 from artvc.sdk.entries import Manifest, ManifestEntry, PathLike, logical
-from artvc.sdk.record import RunRecord, record_of
 from artvc.sdk.workspace import Workspace
 from artvc.settings import now
+
+if TYPE_CHECKING:
+    from artvc.sdk.logged_run import LoggedRun
 
 __all__ = ["Artifact", "ArtifactTTL", "Manifest", "ManifestEntry", "PathLike"]
 
@@ -553,23 +555,24 @@ class Artifact(ArtifactFiles):
 
     # -- lineage ------------------------------------------------------------------------------------------
 
-    def logged_by(self) -> RunRecord | None:
+    def logged_by(self) -> "LoggedRun | None":
         """The run that logged this content first.  Raises ArtifactNotLoggedError."""
         self._logged("logged_by")
         made = self.producers()
         return made[0] if made else None
 
-    def producers(self) -> list[RunRecord]:
+    def producers(self) -> "list[LoggedRun]":
         """All runs that logged this content, in order of time.  Raises ArtifactNotLoggedError."""
         return self._runs(self._logged("producers"), history.producers)
 
-    def used_by(self) -> list[RunRecord]:
+    def used_by(self) -> "list[LoggedRun]":
         """The runs that used this version, in order of time.  Raises ArtifactNotLoggedError."""
         return self._runs(self._logged("used_by"), history.consumers)
 
-    def _runs(self, version: Version, look: Callable[..., list[history.LogEntry]]) -> list[RunRecord]:
+    def _runs(self, version: Version, look: Callable[..., list[history.LogEntry]]) -> "list[LoggedRun]":
         found = look(self._place().repo, version.home[0], version.artifact_id)
-        return [record_of(entry) for entry in reversed(found)]
+        logged_run = importlib.import_module("artvc.sdk.logged_run")  # it needs artifacts itself
+        return [logged_run.of_entry(self._place(), entry) for entry in reversed(found)]
 
 
 def _named(entry: Entry) -> Entry:

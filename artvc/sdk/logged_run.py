@@ -6,9 +6,9 @@ import mimetypes
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Final, TextIO
+from typing import Any, Final, NoReturn, TextIO
 
-from artvc import history, recording
+from artvc import curation, history, recording
 from artvc.errors import Damaged, InvalidInput, NotFound, UsageError
 from artvc.history import Edge, LogEntry
 from artvc.model import merkle, names
@@ -20,6 +20,7 @@ from artvc.sdk.artifact import Artifact, PathLike
 from artvc.sdk.leftovers import Leftover
 from artvc.sdk.listing import Listing
 from artvc.sdk.workspace import Workspace
+from artvc.settings import now
 
 HISTORY: Final = "history.jsonl"
 SAVED: Final = "saved/"
@@ -416,6 +417,34 @@ class LoggedRun:
         """As :meth:`update`."""
         self.update()
 
+    def delete(self, delete_artifacts: bool = False) -> None:
+        """Take the run off the list of runs; what a killed one left is recorded before.
+
+        The versions that it logged stay, but :meth:`~artvc.Artifact.logged_by` does not tell it any more.
+
+        Args:
+            delete_artifacts: delete the versions that it logged and no other run did, with aliases and links to them.
+
+        Raises:
+            UsageError: the run goes on.
+            NotFound: it was deleted meanwhile.
+        """
+        self.load(force=True)
+        if self.state == "running":
+            raise UsageError(f"run {self.id!r} goes on and can't be deleted", hint="finish() it in its own process")
+        repo = self._place.repo
+        if self._leftover is not None:
+            leftovers.recover(repo, self._leftover)
+        curation.delete_run(repo, self.project, self.id, delete_artifacts=delete_artifacts, now=now())
+
+    def log_artifact(self, *_: object, **__: object) -> NoReturn:
+        """Refused: what a run logged is recorded while it runs.  Raises UsageError."""
+        raise _over(self, "log_artifact")
+
+    def use_artifact(self, *_: object, **__: object) -> NoReturn:
+        """Refused: what a run used is recorded while it runs.  Raises UsageError."""
+        raise _over(self, "use_artifact")
+
     # -- history ------------------------------------------------------------------------------------------
 
     def scan_history(
@@ -611,6 +640,29 @@ def logged_run(place: Workspace, project: str, run_id: str) -> LoggedRun:
         if left is None or left.project != project:
             raise
         return of_leftover(place, left)
+
+
+def of_entry(place: Workspace, entry: LogEntry) -> LoggedRun:
+    """A run by its entry in the log."""
+    commit = entry.commit
+    ref = RunRef(
+        project=commit.project,
+        run_id=commit.run_id,
+        name=commit.run_name,
+        commit=entry.commit_id,
+        started=commit.started,
+        ended=commit.ended,
+    )
+    found = LoggedRun(place, ref)
+    found._entry = entry
+    return found
+
+
+def _over(run: LoggedRun, what: str) -> UsageError:
+    return UsageError(
+        f"{what}() of run {run.id!r}: a run read by Api records nothing more",
+        hint=f"artvc.init(project={run.project!r}, id={run.id!r}, resume='must') goes on with it",
+    )
 
 
 def of_leftover(place: Workspace, left: Leftover) -> LoggedRun:
