@@ -1,18 +1,18 @@
 """``artvc.Api``: reading a repository without a run, as ``wandb.Api()`` reads a server."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from artvc import curation, recording
 from artvc.errors import InvalidInput, InvalidType, NotFound, UsageError
 from artvc.history import find_run
 from artvc.model import names
 from artvc.repo import Collection, Repository, RunRef, Version
-from artvc.sdk import leftovers, workspace
+from artvc.sdk import leftovers, missing, workspace
 from artvc.sdk.artifact import Artifact, PathLike
 from artvc.sdk.filters import compile_filter, parse_order, sort_key
 from artvc.sdk.listing import Listing
-from artvc.sdk.logged_run import LoggedRun, logged_run, of_leftover
+from artvc.sdk.logged_run import LoggedRun, RunFile, logged_run, of_leftover
 from artvc.sdk.workspace import Workspace
 from artvc.settings import now
 
@@ -81,6 +81,35 @@ class Api:
 
     def flush(self) -> None:
         """Nothing is kept that could be old."""
+
+    if not TYPE_CHECKING:  # a checker of types would take any name for one of the class
+
+        def __getattr__(self, name: str) -> Any:
+            raise AttributeError(
+                missing.reason(name) or f"artvc's Api has no {name!r}; 'artvc help wandb' says what it has"
+            )
+
+    @property
+    def settings(self) -> dict[str, str]:
+        """The entity and the project of names without one."""
+        return {"entity": self.default_entity, "project": self.default_project}
+
+    def from_path(self, path: str) -> Any:
+        """What a path names: ``project/ID`` or ``entity/project/ID`` a run, with ``:`` an artifact, else a project.
+
+        Raises:
+            NotFound: there is nothing of that name.
+            InvalidInput: a path of another form.
+        """
+        parts = path.strip("/").split("/")
+        if ":" in parts[-1]:
+            return self.artifact(path)
+        try:
+            return self.project(path) if len(parts) == 1 else self.run(path)
+        except NotFound:
+            if len(parts) != 2:
+                raise
+            return self.project(path)
 
     # -- artifacts ----------------------------------------------------------------------------------------
 
@@ -568,3 +597,8 @@ def _by_field(runs: list[LoggedRun], field: str, falls: bool) -> list[LoggedRun]
     having = [pair for pair in keyed if pair[0][0] < 2]
     having.sort(key=lambda pair: (*pair[0], pair[1].created_at), reverse=falls)
     return [run for _, run in having] + [run for key, run in keyed if key[0] == 2]
+
+
+# W&B's names for these, which type hints have: ``wandb.apis.public.Run``.
+Run = LoggedRun
+File = RunFile

@@ -19,6 +19,7 @@ from artvc.sdk import environment, filters, leftovers, values
 from artvc.sdk.artifact import Artifact, PathLike
 from artvc.sdk.leftovers import Leftover
 from artvc.sdk.listing import Listing
+from artvc.sdk.summary import TIMES
 from artvc.sdk.workspace import Workspace
 from artvc.settings import now
 
@@ -45,9 +46,25 @@ class RunSummary(dict[str, Any]):
     :meth:`update` persists at once, as W&B's does; single items are persisted by the run's ``update()``.
     """
 
-    def __init__(self, found: dict[str, Any], persist: Callable[[], None]) -> None:
+    def __init__(
+        self, found: dict[str, Any], persist: Callable[[], None], last_row: Callable[[], dict[str, Any]]
+    ) -> None:
         super().__init__(found)
         self._persist = persist
+        self._last_row = last_row
+
+    def __missing__(self, key: str) -> Any:
+        """``_step``, ``_runtime`` and ``_timestamp`` of the last row, which are not among the keys."""
+        if key in TIMES:
+            return self._last_row()[key]
+        raise KeyError(key)
+
+    def get(self, key: str, default: Any = None) -> Any:
+        """The value of a key, or the default."""
+        try:
+            return self[key]
+        except KeyError:
+            return default
 
     def __getattr__(self, name: str) -> Any:
         try:
@@ -275,6 +292,8 @@ class LoggedRun:
     def notes(self, notes: str | None) -> None:
         self._changed["notes"] = notes or ""
 
+    description = notes
+
     @property
     def tags(self) -> list[str]:
         """Words to find it by; the list may be changed in place or replaced."""
@@ -303,7 +322,7 @@ class LoggedRun:
     def summary(self) -> RunSummary:
         """The last values; NaN and infinities are floats again."""
         if "summary" not in self._changed:
-            self._changed["summary"] = RunSummary(values.restored(self._read().summary), self.update)
+            self._changed["summary"] = RunSummary(values.restored(self._read().summary), self.update, self._last_row)
         summary: RunSummary = self._changed["summary"]
         return summary
 
@@ -324,6 +343,8 @@ class LoggedRun:
         author = self._read().author
         return str(author.get("name") or author.get("email") or "")
 
+    username = user
+
     @property
     def created_at(self) -> str:
         """When it began, ISO 8601, UTC."""
@@ -334,6 +355,7 @@ class LoggedRun:
         """When it was last recorded, ISO 8601, UTC."""
         return self._read().ended
 
+    createdAt = created_at  # noqa: N815 -- W&B's name
     started = created_at
     ended = heartbeat_at
 
@@ -524,6 +546,13 @@ class LoggedRun:
             step = row.get("_step")
             if isinstance(step, int):
                 last = max(last, step)
+        return last
+
+    def _last_row(self) -> dict[str, Any]:
+        """The last row of the history; {} where there is none."""
+        last: dict[str, Any] = {}
+        for row in self._rows():
+            last = row
         return last
 
     def _rows(self) -> Iterator[dict[str, Any]]:

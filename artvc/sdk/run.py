@@ -125,7 +125,7 @@ class Run(RunArtifacts):
         self.resumed = earlier is not None
         self.config = Config(allow_val_change=allow_val_change, changed=self._changed)
         self.config.adopt_with(self.use_in_config)
-        self.summary = Summary(self._metrics, changed=self._changed)
+        self.summary = Summary(self._metrics, changed=self._changed, times=self._times)
         self._history: History | None = None
         if place is not None:
             place.lineage = lambda: (self.project, tuple(self._inputs))
@@ -190,6 +190,13 @@ class Run(RunArtifacts):
 
     def _directory(self, place: Workspace) -> str:
         return leftovers.directory_of(place.repo, self.id)
+
+    def _times(self) -> JsonObject:
+        """Step and times of the last row; {} where there is none."""
+        if self._history is not None:
+            return self._history.times
+        passed = time.time() - self._began
+        return {"_runtime": passed, "_step": max(0, self._disabled_step - 1), "_timestamp": self._began + passed}
 
     # -- what a killed run leaves -------------------------------------------------------------------------
 

@@ -408,3 +408,26 @@ def test_history_is_written_at_least_every_second(desk, monkeypatch):
     monkeypatch.setattr(time, "monotonic", lambda: real() + 1.1)
     artvc.log({"a": 2})
     assert [json.loads(line)["a"] for line in path.read_text().splitlines()] == [1, 2]
+
+
+def test_step_runtime_and_timestamp_are_read_from_the_summary_and_not_listed():
+    before = time.time()
+    with artvc.init(project="p", id="r1") as run:
+        assert run.summary.get("_step") is None
+        with pytest.raises(KeyError):
+            run.summary["_runtime"]
+        run.log({"loss": 1.0}, step=7)
+        assert run.summary["_step"] == run.summary._step == 7  # the open row
+        run.log({"loss": 0.5}, step=9)
+    assert run.summary["_step"] == 9
+    assert before - 1 < run.summary["_timestamp"] < time.time() + 1
+    assert 0 <= run.summary["_runtime"] < 60
+    assert dict(run.summary) == {"loss": 0.5} and len(run.summary) == 1
+    past = artvc.Api().run("p/r1").summary
+    assert (past["_step"], past.get("_step"), past._step) == (9, 9, 9)
+    assert past["_runtime"] == run.summary["_runtime"] and past.get("_nothing", 3) == 3
+    assert dict(past) == {"loss": 0.5}
+    with artvc.init(project="p", mode="disabled") as run:
+        run.log({"loss": 1.0})
+        run.log({"loss": 1.0})
+        assert run.summary["_step"] == 1 and run.summary["_runtime"] >= 0
