@@ -319,7 +319,7 @@ class ArtifactState:
     @aliases.setter
     def aliases(self, aliases: Sequence[str]) -> None:
         self._logged("aliases")
-        self._aliases = [names.check_alias(alias) for alias in aliases]
+        self._aliases = [names.check_alias(alias) for alias in ([aliases] if isinstance(aliases, str) else aliases)]
 
     @property
     def tags(self) -> list[str]:
@@ -328,7 +328,7 @@ class ArtifactState:
 
     @tags.setter
     def tags(self, tags: Sequence[str]) -> None:
-        self._tags = [names.check_tag(tag) for tag in tags]
+        self._tags = [names.check_tag(tag) for tag in ([tags] if isinstance(tags, str) else tags)]
 
     @property
     def ttl(self) -> datetime.timedelta | None:

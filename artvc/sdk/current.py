@@ -150,9 +150,8 @@ def init(
         | {"job_type": job_type, "name": name, "notes": notes, "project": project, "reinit": reinit}
         | {"resume": resume, "tags": tags},
     )
-    before = _process.run
+    before, choice = _process.run, _reinit(told["reinit"])
     if before is not None:
-        choice = _reinit(told["reinit"])
         if choice == "return_previous":
             return before
         if choice == "finish_previous":
