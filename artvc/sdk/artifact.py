@@ -414,6 +414,10 @@ class Artifact(ArtifactFiles):
             return dict(place.repo.walk(place.repo.resolve(f"{project}/{self._name}:latest").version))
         return {}
 
+    def logged_by_disabled(self) -> None:
+        """Stay a draft that scripts may :meth:`wait` for.  Called by the disabled run that was to log it."""
+        self._unrecorded = True
+
     def logged_as(self, version: Version) -> None:
         """Become the version that it was logged as.  Called by the run that logged it."""
         caches = self._caches
@@ -475,8 +479,13 @@ class Artifact(ArtifactFiles):
             automatic.log_artifact(self)
 
     def wait(self, timeout: int | None = None) -> Self:
-        """Return at once: logging is durable when it returns.  Raises ArtifactNotLoggedError for a draft."""
-        self._logged("wait")
+        """Return at once: logging is durable when it returns, and a disabled run logs nothing.
+
+        Raises:
+            ArtifactNotLoggedError: it is a draft that no run was asked to log.
+        """
+        if not self._unrecorded:
+            self._logged("wait")
         return self
 
     # -- deleting and linking -----------------------------------------------------------------------------

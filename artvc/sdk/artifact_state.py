@@ -73,6 +73,7 @@ class ArtifactState:
         self._grown_from: Predecessors | None = None
         self._workspace: Workspace | None = None
         self._finalized = False
+        self._unrecorded = False
         self._deleted = False
         self._version: Version | None = None
         self._asked: str | None = None

@@ -388,8 +388,16 @@ class Run(RunArtifacts):
 
     @property
     def settings(self) -> Settings:
-        """What was passed as ``settings``."""
-        return self._settings
+        """What was passed as ``settings``, with what became of the run's id, name, project and so on."""
+        told: dict[str, Any] = {
+            "entity": self.entity,
+            "mode": self._info.mode,
+            "project": self.project,
+            "root_dir": str(Path.cwd()),
+        }
+        told |= {"run_id": self.id, "run_name": self.name, "run_group": self.group, "run_job_type": self.job_type}
+        told |= {"run_notes": self.notes, "run_tags": self.tags, "sync_dir": self.sync_dir, "files_dir": self.dir}
+        return Settings(**{**self._settings, **told})
 
     @property
     def config_static(self) -> Mapping[str, Any]:

@@ -52,6 +52,7 @@ def test_unknown_name_is_an_attribute_error():
         ("controller", "has no sweeps"),
         ("attach", "resume='allow'"),
         ("keras", "has no integration of that name"),
+        ("plot_table", "has no media of that kind"),
     ],
 )
 def test_what_only_a_server_has_is_refused_in_one_line(name, words):
