@@ -11,9 +11,11 @@ from artvc._version import __version__
 
 if TYPE_CHECKING:
     from artvc import errors
-    from artvc.errors import Error
+    from artvc.errors import CommError, Error, UsageError
     from artvc.sdk import media as data_types
     from artvc.sdk import plot
+    from artvc.sdk import wandb_env as env
+    from artvc.sdk import wandb_util as util
     from artvc.sdk.api import Api
     from artvc.sdk.artifact import Artifact, ArtifactTTL
     from artvc.sdk.config import Config
@@ -44,7 +46,6 @@ if TYPE_CHECKING:
         upsert_artifact,
         use_artifact,
         use_model,
-        util,
         watch,
     )
     from artvc.sdk.image import Classes, Image
@@ -66,6 +67,8 @@ __all__ = [
     "ArtifactTTL",
     "Audio",
     "Classes",
+    "CommError",
+    "Config",
     "Error",
     "Histogram",
     "Html",
@@ -77,12 +80,14 @@ __all__ = [
     "Run",
     "Settings",
     "Table",
+    "UsageError",
     "Video",
     "__version__",
     "alert",
     "config",
     "data_types",
     "define_metric",
+    "env",
     "errors",
     "finish",
     "finish_artifact",
@@ -122,6 +127,8 @@ _HOMES: Final = {
     "ArtifactTTL": "artvc.sdk.artifact",
     "Audio": "artvc.sdk.media_files",
     "Classes": "artvc.sdk.image",
+    "CommError": "artvc.errors",
+    "Config": "artvc.sdk.config",
     "Error": "artvc.errors",
     "Histogram": "artvc.sdk.media_files",
     "Html": "artvc.sdk.media_files",
@@ -133,6 +140,7 @@ _HOMES: Final = {
     "Run": "artvc.sdk.run",
     "Settings": "artvc.sdk.run_settings",
     "Table": "artvc.sdk.table",
+    "UsageError": "artvc.errors",
     "Video": "artvc.sdk.media_files",
     "alert": "artvc.sdk.current",
     "define_metric": "artvc.sdk.current",
@@ -160,10 +168,19 @@ _HOMES: Final = {
     "upsert_artifact": "artvc.sdk.current",
     "use_artifact": "artvc.sdk.current",
     "use_model": "artvc.sdk.current",
-    "util": "artvc.sdk.current",
     "watch": "artvc.sdk.current",
 }
-_MODULES: Final = {"data_types": "artvc.sdk.media", "errors": "artvc.errors", "plot": "artvc.sdk.plot"}
+_MODULES: Final = {
+    "apis": "artvc.sdk",  # only for type hints such as wandb.apis.public.Run, as the two wandb_...
+    "data_types": "artvc.sdk.media",
+    "env": "artvc.sdk.wandb_env",
+    "errors": "artvc.errors",
+    "plot": "artvc.sdk.plot",
+    "sdk": "artvc.sdk",
+    "util": "artvc.sdk.wandb_util",
+    "wandb_run": "artvc.sdk.run",
+    "wandb_sdk": "artvc.sdk",
+}
 # These change while the program runs, so they are looked up anew each time.
 _CURRENT: Final = frozenset({"config", "run", "summary"})
 
@@ -177,7 +194,8 @@ def __getattr__(name: str) -> object:
         return value
     if name in _MODULES:
         return importlib.import_module(_MODULES[name])
-    raise AttributeError(f"module 'artvc' has no attribute {name!r}")
+    why = importlib.import_module("artvc.sdk.missing").reason(name) if not name.startswith("_") else None
+    raise AttributeError(why or f"module 'artvc' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:

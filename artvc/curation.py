@@ -1,4 +1,4 @@
-"""Deleting versions, and linking them into other artifacts.
+"""Deleting versions and runs, and linking versions into other artifacts.
 
 Each act is one transaction of the ref log, decided on the state that it changes: two processes at once come one
 after the other, and a killed one has done all or nothing.  Nothing is erased here: what no name reaches any more is
@@ -8,7 +8,7 @@ left for gc.
 from artvc import provenance
 from artvc.errors import Conflict, InvalidInput, NotFound
 from artvc.model import codec, names
-from artvc.model.ids import Kind, id_of
+from artvc.model.ids import Id, Kind, id_of
 from artvc.model.names import LATEST
 from artvc.model.objects import JsonObject, Properties
 from artvc.repo import Repository, Version, source_of
@@ -68,6 +68,55 @@ def delete_collection(repo: Repository, project: str, name: str, *, now: str) ->
         return list(edits.values())
 
     repo.refs.apply(build, time=now, who=_who(repo), why=f"delete all versions of {project}/{name}")
+
+
+def delete_run(repo: Repository, project: str, run_id: str, *, delete_artifacts: bool = False, now: str) -> None:
+    """Take a run off the list of runs, and so out of the lineage of what it used and logged.
+
+    Versions that it logged stay, and keep the time at which they were logged, unless they are to go, too.
+
+    Args:
+        repo: the repository.
+        project, run_id: which; its process must be over, and what it left be recorded.
+        delete_artifacts: delete the versions that it logged and no other run did, with aliases and links to them.
+        now: the time.
+
+    Raises:
+        NotFound: there is no such run.
+        Damaged: what it logged can't be read; nothing was changed.
+    """
+    ref = f"runs/{project}/{run_id}"
+
+    def build(state: RefState) -> list[RefEdit]:
+        here = state.get(ref)
+        if here is None:
+            raise NotFound(f"no run {run_id!r} in project {project!r}", hint="'artvc log' lists the runs")
+        edits = {ref: RefEdit(ref, here, None)}
+        if delete_artifacts:
+            gone = _logged_alone(repo, state, project, run_id)
+            gone += [one for version in gone for one in _links(state, repo.version(*version))]
+            for version in gone:
+                edits |= {edit.name: edit for edit in _removal(state, version, frozenset(gone))}
+        return list(edits.values())
+
+    repo.refs.apply(build, time=now, who=_who(repo), why=f"delete run {project}/{run_id}")
+
+
+def _logged_alone(repo: Repository, state: RefState, project: str, run_id: str) -> list[tuple[str, str, int]]:
+    """The versions that a run logged and no other did."""
+    ours: set[Id] = set()
+    others: set[Id] = set()
+    for run in repo.runs(project):
+        logged = ours if run.run_id == run_id else others
+        logged |= {one.artifact for one in repo.commit(run.commit).outputs}
+    found = []
+    for artifact in ours - others:
+        name = repo.artifact(artifact).name
+        for ref in state.having(f"artifacts/{project}/{name}", artifact.hex()):
+            number = names.version_number(ref)
+            if number is not None and source_of(state.refs[f"artifacts/{project}/{name}/{ref}"]) is None:
+                found.append((project, name, number))
+    return sorted(found)
 
 
 def edit_version(
@@ -214,8 +263,16 @@ def _aliases(state: RefState, one: tuple[str, str, int]) -> list[str]:
     return [ref for ref, value in refs.items() if names.version_number(ref) is None and value.get("version") == one[2]]
 
 
-def _removal(state: RefState, one: tuple[str, str, int]) -> list[RefEdit]:
-    """The edits that take one version away, with its aliases; ``latest`` goes to the highest that is left."""
+def _removal(
+    state: RefState, one: tuple[str, str, int], gone: frozenset[tuple[str, str, int]] = frozenset()
+) -> list[RefEdit]:
+    """The edits that take one version away, with its aliases; ``latest`` goes to the highest that is left.
+
+    Args:
+        state: before the edits.
+        one: the version.
+        gone: all versions that the same transaction takes away.
+    """
     project, name, number = one
     base = f"artifacts/{project}/{name}"
     here = state.get(f"{base}/v{number}")
@@ -225,7 +282,8 @@ def _removal(state: RefState, one: tuple[str, str, int]) -> list[RefEdit]:
     said = f"properties/{project}/{name}/v{number}"
     edits.append(RefEdit(said, state.get(said), None))
     others = (names.version_number(ref) for ref in state.below(base))
-    highest = max((other for other in others if other is not None and other != number), default=None)
+    left = (other for other in others if other is not None and (project, name, other) not in {one, *gone})
+    highest = max(left, default=None)
     for alias in _aliases(state, one):
         heir: JsonObject | None = {"version": highest} if alias == LATEST and highest is not None else None
         edits.append(RefEdit(f"{base}/{alias}", state.get(f"{base}/{alias}"), heir))

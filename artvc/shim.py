@@ -19,7 +19,6 @@ import importlib.abc
 import importlib.metadata
 import importlib.util
 import os
-import re
 import runpy
 import sys
 from collections.abc import Iterable, Mapping, Sequence
@@ -29,8 +28,7 @@ from types import ModuleType, TracebackType
 from typing import Final
 
 from artvc.errors import UsageError
-from artvc.model import names
-from artvc.sdk import environment
+from artvc.sdk import environment, missing
 
 # The version of W&B's API that artvc follows; scripts and libraries compare it with what they need.
 WANDB_VERSION: Final = "0.31.0"
@@ -69,6 +67,7 @@ MODULES: Final[Mapping[str, Mapping[str, str]]] = {
     "wandb.apis.public.projects": _PUBLIC,
     "wandb.apis.public.runs": _PUBLIC,
     "wandb.data_types": _MEDIA,
+    "wandb.env": {"": "artvc.sdk.wandb_env"},
     "wandb.errors": _ERRORS,
     "wandb.errors.errors": _ERRORS,
     "wandb.errors.term": _TERM,
@@ -94,7 +93,7 @@ MODULES: Final[Mapping[str, Mapping[str, str]]] = {
     "wandb.sdk.wandb_run": {"Run": _RUN},
     "wandb.sdk.wandb_settings": {"Settings": "artvc:Settings"},
     "wandb.sdk.wandb_summary": {"Summary": "artvc.sdk.summary:Summary"},
-    "wandb.util": {"generate_id": _ID, "make_artifact_name_safe": "artvc.shim:safe_name"},
+    "wandb.util": {"": "artvc.sdk.wandb_util"},
     "wandb.wandb_run": {"Run": _RUN},
 }
 
@@ -112,13 +111,6 @@ def termwarn(string: str = "", *_: object, **__: object) -> None:
 termerror = termwarn
 
 
-def safe_name(name: str) -> str:
-    """A name that an artifact may have: other characters become ``_``, and of a long one the middle is left out."""
-    clean = re.sub(r"[^A-Za-z0-9_.\-]", "_", name)
-    half = (names.NAME_BYTES - 2) // 2
-    return clean if len(clean) <= names.NAME_BYTES else f"{clean[:half]}..{clean[-half:]}"
-
-
 class _StandIn(ModuleType):
     """A module whose names are those of artvc, looked up each time (``wandb.run`` changes)."""
 
@@ -134,6 +126,8 @@ class _StandIn(ModuleType):
         if name in table:
             module, _, attribute = table[name].partition(":")
             return getattr(importlib.import_module(module), attribute)
+        if self.__name__ == "wandb" and (why := missing.reason(name)) is not None:
+            raise AttributeError(why)
         raise AttributeError(
             f"artvc's stand-in for {self.__name__!r} has no {name!r}; 'artvc help wandb' says what it has"
         )

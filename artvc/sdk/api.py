@@ -1,18 +1,18 @@
 """``artvc.Api``: reading a repository without a run, as ``wandb.Api()`` reads a server."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from artvc import recording
+from artvc import curation, recording
 from artvc.errors import InvalidInput, InvalidType, NotFound, UsageError
 from artvc.history import find_run
 from artvc.model import names
 from artvc.repo import Collection, Repository, RunRef, Version
-from artvc.sdk import leftovers, workspace
+from artvc.sdk import leftovers, missing, workspace
 from artvc.sdk.artifact import Artifact, PathLike
 from artvc.sdk.filters import compile_filter, parse_order, sort_key
 from artvc.sdk.listing import Listing
-from artvc.sdk.logged_run import LoggedRun, logged_run, of_leftover
+from artvc.sdk.logged_run import LoggedRun, RunFile, logged_run, of_leftover
 from artvc.sdk.workspace import Workspace
 from artvc.settings import now
 
@@ -81,6 +81,35 @@ class Api:
 
     def flush(self) -> None:
         """Nothing is kept that could be old."""
+
+    if not TYPE_CHECKING:  # a checker of types would take any name for one of the class
+
+        def __getattr__(self, name: str) -> Any:
+            raise AttributeError(
+                missing.reason(name) or f"artvc's Api has no {name!r}; 'artvc help wandb' says what it has"
+            )
+
+    @property
+    def settings(self) -> dict[str, str]:
+        """The entity and the project of names without one."""
+        return {"entity": self.default_entity, "project": self.default_project}
+
+    def from_path(self, path: str) -> Any:
+        """What a path names: ``project/ID`` or ``entity/project/ID`` a run, with ``:`` an artifact, else a project.
+
+        Raises:
+            NotFound: there is nothing of that name.
+            InvalidInput: a path of another form.
+        """
+        parts = path.strip("/").split("/")
+        if ":" in parts[-1]:
+            return self.artifact(path)
+        try:
+            return self.project(path) if len(parts) == 1 else self.run(path)
+        except NotFound:
+            if len(parts) != 2:
+                raise
+            return self.project(path)
 
     # -- artifacts ----------------------------------------------------------------------------------------
 
@@ -162,7 +191,7 @@ class Api:
         owner = self._project(project)
 
         def find() -> list[Callable[[], ArtifactType]]:
-            kinds = sorted({one.type for one in self._place.repo.collections(owner)})
+            kinds = sorted({one.type for one in _present(self._place.repo, owner)})
             return [lambda kind=kind: ArtifactType(self._place, owner, kind) for kind in kinds]  # type: ignore[misc]
 
         return Listing(find, f"types of artifacts of {owner}")
@@ -170,7 +199,7 @@ class Api:
     def artifact_type(self, type_name: str, project: str | None = None) -> "ArtifactType":
         """One type of a project's artifacts.  Raises NotFound."""
         owner = self._project(project)
-        if all(one.type != type_name for one in self._place.repo.collections(owner)):
+        if all(one.type != type_name for one in _present(self._place.repo, owner)):
             raise NotFound(f"project {owner!r} has no artifact of type {type_name!r}")
         return ArtifactType(self._place, owner, type_name)
 
@@ -212,7 +241,7 @@ class Api:
         base = names.check_artifact_name(parts[-1])
         owner = names.check_project(parts[-2]) if len(parts) > 1 else self._default
         repo = self._place.repo
-        having = [one for one in repo.collections(owner) if one.name == base]
+        having = [one for one in _present(repo, owner) if one.name == base]
         if owner is None and len(having) > 1:
             having = [one for one in having if one.project == self.default_project]
         if not having:
@@ -358,7 +387,7 @@ class Project:
         place, owner = self._place, self.name
 
         def find() -> list[Callable[[], ArtifactType]]:
-            kinds = sorted({one.type for one in place.repo.collections(owner)})
+            kinds = sorted({one.type for one in _present(place.repo, owner)})
             return [lambda kind=kind: ArtifactType(place, owner, kind) for kind in kinds]  # type: ignore[misc]
 
         return Listing(find, f"types of artifacts of {owner}")
@@ -392,7 +421,7 @@ class ArtifactType:
 
     def collection(self, name: str) -> "ArtifactCollection":
         """One of them.  Raises NotFound."""
-        for found in self._place.repo.collections(self.project):
+        for found in _present(self._place.repo, self.project):
             if (found.name, found.type) == (name, self.name):
                 return ArtifactCollection(self._place, found)
         raise NotFound(f"project {self.project!r} has no artifact {name!r} of type {self.name!r}")
@@ -535,12 +564,27 @@ class ArtifactCollection:
             now=now(),
         )
 
+    def delete(self) -> None:
+        """Delete all its versions, their aliases, and the links to them; their numbers are not given again.
+
+        Raises:
+            NotFound: it has none any more.
+        """
+        if not self._place.repo.versions(self._project, self._name):
+            raise NotFound(f"artifact '{self._project}/{self._name}' has no versions any more")
+        curation.delete_collection(self._place.repo, self._project, self._name, now=now())
+
+
+def _present(repo: Repository, project: str | None) -> list[Collection]:
+    """The artifacts of a project, or of all, that have a version; the others were deleted."""
+    return [one for one in repo.collections(project) if one.versions]
+
 
 def _collections(place: Workspace, project: str, kind: str | None) -> Listing[ArtifactCollection]:
     def find() -> list[Callable[[], ArtifactCollection]]:
         return [
             lambda found=found: ArtifactCollection(place, found)  # type: ignore[misc]
-            for found in place.repo.collections(project)
+            for found in _present(place.repo, project)
             if kind is None or found.type == kind
         ]
 
@@ -553,3 +597,8 @@ def _by_field(runs: list[LoggedRun], field: str, falls: bool) -> list[LoggedRun]
     having = [pair for pair in keyed if pair[0][0] < 2]
     having.sort(key=lambda pair: (*pair[0], pair[1].created_at), reverse=falls)
     return [run for _, run in having] + [run for key, run in keyed if key[0] == 2]
+
+
+# W&B's names for these, which type hints have: ``wandb.apis.public.Run``.
+Run = LoggedRun
+File = RunFile

@@ -9,7 +9,7 @@ import copy
 import importlib
 import os
 from collections.abc import Callable, Iterator, Sequence
-from typing import IO, Any, Final, Self
+from typing import IO, TYPE_CHECKING, Any, Final, Self
 
 from artvc import curation, history, recording, worktree
 from artvc.errors import (
@@ -27,9 +27,11 @@ from artvc.sdk import environment, references
 from artvc.sdk.artifact_files import ArtifactFiles
 from artvc.sdk.artifact_state import ArtifactTTL
 from artvc.sdk.entries import Manifest, ManifestEntry, PathLike, logical
-from artvc.sdk.record import RunRecord, record_of
 from artvc.sdk.workspace import Workspace
 from artvc.settings import now
+
+if TYPE_CHECKING:
+    from artvc.sdk.logged_run import LoggedRun
 
 __all__ = ["Artifact", "ArtifactTTL", "Manifest", "ManifestEntry", "PathLike"]
 
@@ -412,6 +414,10 @@ class Artifact(ArtifactFiles):
             return dict(place.repo.walk(place.repo.resolve(f"{project}/{self._name}:latest").version))
         return {}
 
+    def logged_by_disabled(self) -> None:
+        """Stay a draft that scripts may :meth:`wait` for.  Called by the disabled run that was to log it."""
+        self._unrecorded = True
+
     def logged_as(self, version: Version) -> None:
         """Become the version that it was logged as.  Called by the run that logged it."""
         caches = self._caches
@@ -473,8 +479,13 @@ class Artifact(ArtifactFiles):
             automatic.log_artifact(self)
 
     def wait(self, timeout: int | None = None) -> Self:
-        """Return at once: logging is durable when it returns.  Raises ArtifactNotLoggedError for a draft."""
-        self._logged("wait")
+        """Return at once: logging is durable when it returns, and a disabled run logs nothing.
+
+        Raises:
+            ArtifactNotLoggedError: it is a draft that no run was asked to log.
+        """
+        if not self._unrecorded:
+            self._logged("wait")
         return self
 
     # -- deleting and linking -----------------------------------------------------------------------------
@@ -553,23 +564,24 @@ class Artifact(ArtifactFiles):
 
     # -- lineage ------------------------------------------------------------------------------------------
 
-    def logged_by(self) -> RunRecord | None:
+    def logged_by(self) -> "LoggedRun | None":
         """The run that logged this content first.  Raises ArtifactNotLoggedError."""
         self._logged("logged_by")
         made = self.producers()
         return made[0] if made else None
 
-    def producers(self) -> list[RunRecord]:
+    def producers(self) -> "list[LoggedRun]":
         """All runs that logged this content, in order of time.  Raises ArtifactNotLoggedError."""
         return self._runs(self._logged("producers"), history.producers)
 
-    def used_by(self) -> list[RunRecord]:
+    def used_by(self) -> "list[LoggedRun]":
         """The runs that used this version, in order of time.  Raises ArtifactNotLoggedError."""
         return self._runs(self._logged("used_by"), history.consumers)
 
-    def _runs(self, version: Version, look: Callable[..., list[history.LogEntry]]) -> list[RunRecord]:
+    def _runs(self, version: Version, look: Callable[..., list[history.LogEntry]]) -> "list[LoggedRun]":
         found = look(self._place().repo, version.home[0], version.artifact_id)
-        return [record_of(entry) for entry in reversed(found)]
+        logged_run = importlib.import_module("artvc.sdk.logged_run")  # it needs artifacts itself
+        return [logged_run.of_entry(self._place(), entry) for entry in reversed(found)]
 
 
 def _named(entry: Entry) -> Entry:

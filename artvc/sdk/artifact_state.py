@@ -73,6 +73,7 @@ class ArtifactState:
         self._grown_from: Predecessors | None = None
         self._workspace: Workspace | None = None
         self._finalized = False
+        self._unrecorded = False
         self._deleted = False
         self._version: Version | None = None
         self._asked: str | None = None
@@ -319,7 +320,7 @@ class ArtifactState:
     @aliases.setter
     def aliases(self, aliases: Sequence[str]) -> None:
         self._logged("aliases")
-        self._aliases = [names.check_alias(alias) for alias in aliases]
+        self._aliases = [names.check_alias(alias) for alias in ([aliases] if isinstance(aliases, str) else aliases)]
 
     @property
     def tags(self) -> list[str]:
@@ -328,7 +329,7 @@ class ArtifactState:
 
     @tags.setter
     def tags(self, tags: Sequence[str]) -> None:
-        self._tags = [names.check_tag(tag) for tag in tags]
+        self._tags = [names.check_tag(tag) for tag in ([tags] if isinstance(tags, str) else tags)]
 
     @property
     def ttl(self) -> datetime.timedelta | None:

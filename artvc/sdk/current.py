@@ -150,9 +150,8 @@ def init(
         | {"job_type": job_type, "name": name, "notes": notes, "project": project, "reinit": reinit}
         | {"resume": resume, "tags": tags},
     )
-    before = _process.run
+    before, choice = _process.run, _reinit(told["reinit"])
     if before is not None:
-        choice = _reinit(told["reinit"])
         if choice == "return_previous":
             return before
         if choice == "finish_previous":
@@ -685,21 +684,7 @@ def _teller(before: str) -> Callable[..., None]:
     return tell
 
 
-class _Util:
-    """What scripts use of ``wandb.util``."""
-
-    def generate_id(self, length: int = 8) -> str:
-        """A fresh run id of so many letters and digits."""
-        return _random_id(length)
-
-
 _told: set[str] = set()
 termlog = _teller("")
 termwarn = _teller("warning: ")
 termerror = _teller("error: ")
-# W&B's module of that name, as far as its manual speaks of it.
-util: Final = _Util()
-
-
-def _random_id(length: int) -> str:
-    return "".join(recording.new_run_id() for _ in range(0, length, 8))[:length]

@@ -47,6 +47,7 @@ class History:
         self._size = 0
         self._torn = False
         self._row: dict[str, Json] = {}
+        self._last: JsonObject = {}
         self._lines: list[str] = []
         self._due = time.monotonic() + FLUSH_SECONDS
         self._failures = 0
@@ -60,6 +61,12 @@ class History:
     def open_row(self) -> JsonObject:
         """The row of the present step, which may still grow; {} where there is none."""
         return self._timed(dict(self._row)) if self._row else {}
+
+    @property
+    def times(self) -> JsonObject:
+        """``_step``, ``_timestamp`` and ``_runtime`` of the row that is open or else the last one; {} for none."""
+        row = self.open_row or self._last
+        return {key: row[key] for key in ("_step", "_timestamp", "_runtime") if key in row}
 
     def choose_step(self, step: int | None) -> bool:
         """Make a step the open one; False where it lies behind, and what was to be logged must be dropped."""
@@ -101,6 +108,7 @@ class History:
             return
         row = self._timed(self._row)
         self._row = {}
+        self._last = row
         self._lines.append(line_of(row))
 
     def flush(self) -> bool:

@@ -6,9 +6,9 @@ import mimetypes
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Final, TextIO
+from typing import Any, Final, NoReturn, TextIO
 
-from artvc import history, recording
+from artvc import curation, history, recording
 from artvc.errors import Damaged, InvalidInput, NotFound, UsageError
 from artvc.history import Edge, LogEntry
 from artvc.model import merkle, names
@@ -19,7 +19,9 @@ from artvc.sdk import environment, filters, leftovers, values
 from artvc.sdk.artifact import Artifact, PathLike
 from artvc.sdk.leftovers import Leftover
 from artvc.sdk.listing import Listing
+from artvc.sdk.summary import TIMES
 from artvc.sdk.workspace import Workspace
+from artvc.settings import now
 
 HISTORY: Final = "history.jsonl"
 SAVED: Final = "saved/"
@@ -44,9 +46,25 @@ class RunSummary(dict[str, Any]):
     :meth:`update` persists at once, as W&B's does; single items are persisted by the run's ``update()``.
     """
 
-    def __init__(self, found: dict[str, Any], persist: Callable[[], None]) -> None:
+    def __init__(
+        self, found: dict[str, Any], persist: Callable[[], None], last_row: Callable[[], dict[str, Any]]
+    ) -> None:
         super().__init__(found)
         self._persist = persist
+        self._last_row = last_row
+
+    def __missing__(self, key: str) -> Any:
+        """``_step``, ``_runtime`` and ``_timestamp`` of the last row, which are not among the keys."""
+        if key in TIMES:
+            return self._last_row()[key]
+        raise KeyError(key)
+
+    def get(self, key: str, default: Any = None) -> Any:
+        """The value of a key, or the default."""
+        try:
+            return self[key]
+        except KeyError:
+            return default
 
     def __getattr__(self, name: str) -> Any:
         try:
@@ -274,6 +292,8 @@ class LoggedRun:
     def notes(self, notes: str | None) -> None:
         self._changed["notes"] = notes or ""
 
+    description = notes
+
     @property
     def tags(self) -> list[str]:
         """Words to find it by; the list may be changed in place or replaced."""
@@ -302,7 +322,7 @@ class LoggedRun:
     def summary(self) -> RunSummary:
         """The last values; NaN and infinities are floats again."""
         if "summary" not in self._changed:
-            self._changed["summary"] = RunSummary(values.restored(self._read().summary), self.update)
+            self._changed["summary"] = RunSummary(values.restored(self._read().summary), self.update, self._last_row)
         summary: RunSummary = self._changed["summary"]
         return summary
 
@@ -323,6 +343,8 @@ class LoggedRun:
         author = self._read().author
         return str(author.get("name") or author.get("email") or "")
 
+    username = user
+
     @property
     def created_at(self) -> str:
         """When it began, ISO 8601, UTC."""
@@ -333,6 +355,7 @@ class LoggedRun:
         """When it was last recorded, ISO 8601, UTC."""
         return self._read().ended
 
+    createdAt = created_at  # noqa: N815 -- W&B's name
     started = created_at
     ended = heartbeat_at
 
@@ -416,6 +439,34 @@ class LoggedRun:
         """As :meth:`update`."""
         self.update()
 
+    def delete(self, delete_artifacts: bool = False) -> None:
+        """Take the run off the list of runs; what a killed one left is recorded before.
+
+        The versions that it logged stay, but :meth:`~artvc.Artifact.logged_by` does not tell it any more.
+
+        Args:
+            delete_artifacts: delete the versions that it logged and no other run did, with aliases and links to them.
+
+        Raises:
+            UsageError: the run goes on.
+            NotFound: it was deleted meanwhile.
+        """
+        self.load(force=True)
+        if self.state == "running":
+            raise UsageError(f"run {self.id!r} goes on and can't be deleted", hint="finish() it in its own process")
+        repo = self._place.repo
+        if self._leftover is not None:
+            leftovers.recover(repo, self._leftover)
+        curation.delete_run(repo, self.project, self.id, delete_artifacts=delete_artifacts, now=now())
+
+    def log_artifact(self, *_: object, **__: object) -> NoReturn:
+        """Refused: what a run logged is recorded while it runs.  Raises UsageError."""
+        raise _over(self, "log_artifact")
+
+    def use_artifact(self, *_: object, **__: object) -> NoReturn:
+        """Refused: what a run used is recorded while it runs.  Raises UsageError."""
+        raise _over(self, "use_artifact")
+
     # -- history ------------------------------------------------------------------------------------------
 
     def scan_history(
@@ -495,6 +546,13 @@ class LoggedRun:
             step = row.get("_step")
             if isinstance(step, int):
                 last = max(last, step)
+        return last
+
+    def _last_row(self) -> dict[str, Any]:
+        """The last row of the history; {} where there is none."""
+        last: dict[str, Any] = {}
+        for row in self._rows():
+            last = row
         return last
 
     def _rows(self) -> Iterator[dict[str, Any]]:
@@ -611,6 +669,29 @@ def logged_run(place: Workspace, project: str, run_id: str) -> LoggedRun:
         if left is None or left.project != project:
             raise
         return of_leftover(place, left)
+
+
+def of_entry(place: Workspace, entry: LogEntry) -> LoggedRun:
+    """A run by its entry in the log."""
+    commit = entry.commit
+    ref = RunRef(
+        project=commit.project,
+        run_id=commit.run_id,
+        name=commit.run_name,
+        commit=entry.commit_id,
+        started=commit.started,
+        ended=commit.ended,
+    )
+    found = LoggedRun(place, ref)
+    found._entry = entry
+    return found
+
+
+def _over(run: LoggedRun, what: str) -> UsageError:
+    return UsageError(
+        f"{what}() of run {run.id!r}: a run read by Api records nothing more",
+        hint=f"artvc.init(project={run.project!r}, id={run.id!r}, resume='must') goes on with it",
+    )
 
 
 def of_leftover(place: Workspace, left: Leftover) -> LoggedRun:

@@ -125,7 +125,7 @@ class Run(RunArtifacts):
         self.resumed = earlier is not None
         self.config = Config(allow_val_change=allow_val_change, changed=self._changed)
         self.config.adopt_with(self.use_in_config)
-        self.summary = Summary(self._metrics, changed=self._changed)
+        self.summary = Summary(self._metrics, changed=self._changed, times=self._times)
         self._history: History | None = None
         if place is not None:
             place.lineage = lambda: (self.project, tuple(self._inputs))
@@ -191,10 +191,26 @@ class Run(RunArtifacts):
     def _directory(self, place: Workspace) -> str:
         return leftovers.directory_of(place.repo, self.id)
 
+    def _times(self) -> JsonObject:
+        """Step and times of the last row; {} where there is none."""
+        if self._history is not None:
+            return self._history.times
+        passed = time.time() - self._began
+        return {"_runtime": passed, "_step": max(0, self._disabled_step - 1), "_timestamp": self._began + passed}
+
     # -- what a killed run leaves -------------------------------------------------------------------------
 
     def _changed(self) -> None:
-        """See to it that what is known by now is on disk within a second."""
+        """See to it that what is known by now is on disk within a second.
+
+        Raises:
+            UsageError: the run is finished, so that it would be lost.
+        """
+        if self._ended and os.getpid() == self._pid:
+            raise UsageError(
+                f"run {self.name} is finished: this change is not recorded",
+                hint=f"change it before, or Api().run('{self.project}/{self.id}') and update() it",
+            )
         self._unwritten = True
         self._soon()
 
@@ -372,8 +388,16 @@ class Run(RunArtifacts):
 
     @property
     def settings(self) -> Settings:
-        """What was passed as ``settings``."""
-        return self._settings
+        """What was passed as ``settings``, with what became of the run's id, name, project and so on."""
+        told: dict[str, Any] = {
+            "entity": self.entity,
+            "mode": self._info.mode,
+            "project": self.project,
+            "root_dir": str(Path.cwd()),
+        }
+        told |= {"run_id": self.id, "run_name": self.name, "run_group": self.group, "run_job_type": self.job_type}
+        told |= {"run_notes": self.notes, "run_tags": self.tags, "sync_dir": self.sync_dir, "files_dir": self.dir}
+        return Settings(**{**self._settings, **told})
 
     @property
     def config_static(self) -> Mapping[str, Any]:
@@ -692,26 +716,29 @@ class Run(RunArtifacts):
 
         Args:
             glob_str: a path, or a pattern with ``*``, ``?``, ``[]``.
-            base_path: directory below which the path is kept; for a relative path that does not lead out the
-                working directory, else that of the file.
+            base_path: directory below which the path is kept.  If it is not given: for a relative path the working
+                directory; for an absolute one ``run.dir``, where it is in there, else the one above the file's
+                directory (``/data/model/a.pt`` is kept as ``model/a.pt``).
             policy: "live", "now" or "end".
 
         Returns:
             the files' paths; [] where nothing fits.
 
         Raises:
-            InvalidInput: no such policy, or a file that is not below ``base_path``.
+            InvalidInput: no such policy, or a path that leads out of ``base_path`` or the working directory.
             SourceError: a file can't be read or changes meanwhile.
         """
         if policy not in {"live", "now", "end"}:
             raise InvalidInput(f"unknown policy {policy!r}", hint="use 'live', 'now' or 'end'")
         pattern = os.fspath(glob_str) if glob_str is not None else ""
+        if base_path is None and not os.path.isabs(pattern) and _leads_out(os.path.normpath(pattern)):
+            raise InvalidInput(f"{pattern!r} leads out of the working directory", hint="pass base_path=")
         found = sorted(one for one in glob.glob(pattern, recursive=True) if os.path.isfile(one))
         if not found and os.path.isfile(pattern):
             found = [pattern]
         if self._place is None or not found:
             return found
-        files = [(_saved_path(one, pattern, base_path), os.path.abspath(one)) for one in found]
+        files = [(_saved_path(one, pattern, base_path, self.dir), os.path.abspath(one)) for one in found]
         with self._lock:
             self._usable()
             if policy == "end":
@@ -894,17 +921,22 @@ def _whole(step: object) -> int:
     return plain
 
 
-def _saved_path(path: str, pattern: str, base_path: PathLike | None) -> str:
-    """Where a saved file goes among the run's files."""
+def _saved_path(path: str, pattern: str, base_path: PathLike | None, own: str) -> str:
+    """Where a saved file goes among the run's files; ``own`` is the run's directory."""
     if base_path is not None:
-        relative = os.path.relpath(path, os.fspath(base_path))
-    elif os.path.isabs(pattern) or ".." in Path(path).parts:
-        relative = os.path.basename(path)
+        base = os.fspath(base_path)
+    elif not os.path.isabs(pattern):
+        base = "."
     else:
-        relative = os.path.normpath(path)
-    if relative.startswith(".."):
-        raise InvalidInput(f"{path!r} is not below base_path {os.fspath(base_path or '.')!r}")
+        base = os.path.dirname(os.path.dirname(pattern)) if _leads_out(os.path.relpath(path, own)) else own
+    relative = os.path.relpath(path, base)
+    if _leads_out(relative):
+        raise InvalidInput(f"{path!r} is not below base_path {base!r}")
     return "saved/" + names.logical_path(relative.replace(os.sep, "/"))
+
+
+def _leads_out(relative: str) -> bool:
+    return relative.split(os.sep, 1)[0] == os.pardir
 
 
 def restore(

@@ -100,6 +100,7 @@ class RunArtifacts(ABC):
         if tags:
             artifact.tags = [*artifact.tags, *([tags] if isinstance(tags, str) else tags)]
         if self._place is None:
+            artifact.logged_by_disabled()
             return artifact
         with self._lock:
             self._usable()
@@ -191,6 +192,7 @@ class RunArtifacts(ABC):
         artifact = self._as_artifact(artifact_or_path, name, type)
         wanted = _aliases(aliases)
         if self._place is None:
+            artifact.logged_by_disabled()
             return artifact
         with self._lock:
             self._usable()

@@ -1,11 +1,13 @@
 """A run's summary: the last value of every key that was logged, and what the script puts there itself."""
 
 from collections.abc import Callable, Iterator, MutableMapping
-from typing import Any
+from typing import Any, Final
 
 from artvc.model.objects import Json, JsonObject
 from artvc.sdk import values
 from artvc.sdk.metrics import Metrics
+
+TIMES: Final = frozenset({"_runtime", "_step", "_timestamp"})
 
 
 class Summary(MutableMapping[str, Any]):
@@ -19,21 +21,30 @@ class Summary(MutableMapping[str, Any]):
     Args:
         metrics: the definitions.
         changed: called when the script changed something.
+        times: gives ``_step``, ``_runtime`` and ``_timestamp`` of the last row.  They can be read by these keys, as in
+            W&B, but are not among the keys: the history has them.
     """
 
-    __slots__ = ("_changed", "_metrics", "_values")
+    __slots__ = ("_changed", "_metrics", "_times", "_values")
     _values: dict[str, Json]
     _metrics: Metrics
     _changed: Callable[[], None]
+    _times: Callable[[], JsonObject]
 
-    def __init__(self, metrics: Metrics | None = None, changed: Callable[[], None] = lambda: None) -> None:
+    def __init__(
+        self,
+        metrics: Metrics | None = None,
+        changed: Callable[[], None] = lambda: None,
+        times: Callable[[], JsonObject] = dict,
+    ) -> None:
         object.__setattr__(self, "_values", {})
         object.__setattr__(self, "_metrics", metrics if metrics is not None else Metrics())
         object.__setattr__(self, "_changed", changed)
+        object.__setattr__(self, "_times", times)
 
     def __getattr__(self, name: str) -> Any:
         try:
-            return self._values[name]
+            return self[name]
         except KeyError:
             raise AttributeError(f"summary has no key {name!r}") from None
 
@@ -41,6 +52,8 @@ class Summary(MutableMapping[str, Any]):
         self[name] = value
 
     def __getitem__(self, key: str) -> Any:
+        if key in TIMES and key not in self._values:
+            return self._times()[key]
         if key not in self._values and "." in key:
             owner, _, kept = key.rpartition(".")
             inner = self._values.get(owner)

@@ -9,6 +9,7 @@ import pytest
 
 import artvc
 from artvc import shim
+from artvc.sdk import wandb_util
 
 SNIPPET = "import artvc.shim\nartvc.shim.install()\n"
 
@@ -245,8 +246,8 @@ def test_a_child_without_artvc_gets_what_it_has_itself(desk, python):
 
 
 def test_safe_name_makes_a_name_that_an_artifact_may_have():
-    assert shim.safe_name("a b/c:d.e-f_g") == "a_b_c_d.e-f_g"
-    long = shim.safe_name("x" * 100 + "y" * 100)
+    assert wandb_util.make_artifact_name_safe("a b/c:d.e-f_g") == "a_b_c_d.e-f_g"
+    long = wandb_util.make_artifact_name_safe("x" * 100 + "y" * 100)
     assert len(long) == 128
     assert artvc.Artifact(long, "t").name == long
 

@@ -255,3 +255,25 @@ def test_listings_read_nothing_before_they_are_looked_at(monkeypatch):
         assert len(runs) == 1
         assert runs[0].id
     assert len(versions) == 1
+
+
+def test_what_only_a_server_has_is_refused_in_one_line(repo):
+    api = artvc.Api()
+    for name, words in (("sweep", "no sweeps"), ("viewer", "no accounts"), ("reports", "no server"), ("odd", "'odd'")):
+        with pytest.raises(AttributeError, match=words):
+            getattr(api, name)
+
+
+def test_from_path_finds_runs_artifacts_and_projects():
+    with artvc.init(project="p", id="r1") as run:
+        artifact = artvc.Artifact("data", "dataset")
+        with artifact.new_file("f", "w") as file:
+            file.write("1")
+        run.log_artifact(artifact)
+    api = artvc.Api({"project": "p"})
+    assert api.settings == {"entity": "", "project": "p"}
+    assert api.from_path("p/r1").id == api.from_path("me/p/r1").id == "r1"
+    assert api.from_path("p/data:v0").version == "v0"
+    assert api.from_path("p").name == api.from_path("me/p").name == "p"
+    with pytest.raises(NotFound, match="nothing"):
+        api.from_path("me/p/nothing")

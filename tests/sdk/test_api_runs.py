@@ -482,3 +482,39 @@ def test_a_run_under_way_is_running_before_it_recorded_anything():
             artvc.Api().run("q/r1")
         live.log({"a": 1})
     assert run.load(force=True).state == "finished"
+
+
+# -- runs that artifacts tell of ------------------------------------------------------------------------------
+
+
+def test_logged_by_and_used_by_are_runs_as_the_api_gives_them():
+    with artvc.init(project="p", id="r1", config={"lr": 0.1}, tags=["t"]) as run:
+        run.log({"loss": 0.5})
+        logged = run.log_artifact(draft("data", "1"))
+        under_way = logged.logged_by()
+        assert (under_way.id, under_way.state) == ("r1", "running")
+    with artvc.init(project="q", id="r2") as run:
+        run.use_artifact("p/data:v0")
+    maker = artvc.Api().artifact("p/data").logged_by()
+    assert maker == one() and type(maker) is type(one())
+    assert (maker.name, maker.path, maker.url) == (run_of("p/r1").name, ["", "p", "r1"], run_of("p/r1").url)
+    assert (maker.config["lr"], maker.summary["loss"], maker.tags) == (0.1, 0.5, ["t"])
+    assert [row["loss"] for row in maker.scan_history()] == [0.5]
+    assert [artifact.name for artifact in maker.logged_artifacts()] == ["data:v0"]
+    (user,) = logged.used_by()
+    assert (user, user.project) == (run_of("q/r2"), "q")
+    maker.tags.append("best")
+    maker.update()
+    assert one().tags == ["best", "t"]
+
+
+def run_of(path):
+    return artvc.Api().run(path)
+
+
+def test_a_run_that_is_over_says_how_to_go_on_with_it():
+    record("r1")
+    for act in (one().log_artifact, one().use_artifact):
+        with pytest.raises(UsageError, match="records nothing more") as caught:
+            act("data:latest")
+        assert "resume='must'" in caught.value.hint

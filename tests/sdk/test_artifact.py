@@ -790,3 +790,14 @@ def test_invalid_input_is_a_value_error_and_conflict_too():
     assert issubclass(InvalidInput, ValueError)
     with artvc.init(project="p") as run, pytest.raises(ValueError):
         run.log_artifact(draft({"a": "1", "a/b": "2"}))
+
+
+def test_tags_and_aliases_may_be_one_word():
+    draft = artvc.Artifact("data", "dataset")
+    draft.tags = "best model"
+    with artvc.init(project="p") as run:
+        logged = run.log_artifact(draft)
+        assert logged.tags == ["best model"]
+        logged.aliases = "latest"
+        logged.save()
+        assert logged.aliases == ["latest"]

@@ -1,12 +1,13 @@
 """Deleting versions: page 5, "What wandb tests" 25, decision 6."""
 
 import threading
+from pathlib import Path
 
 import pytest
 
 import artvc
 from artvc import curation, maintenance
-from artvc.errors import ArtifactNotLoggedError, Conflict, NotFound
+from artvc.errors import ArtifactNotLoggedError, Conflict, NotFound, UsageError
 from artvc.repo import Repository
 from artvc.settings import now
 
@@ -129,3 +130,92 @@ def test_alias_given_meanwhile_protects_a_version(desk, repo):
         repo.alias("p/data:v0", "wanted")
         with pytest.raises(Conflict, match="wanted"):
             curation.delete_version(opened, version, now=now())
+
+
+def of_run(id, *texts, name="data", used=(), **more):
+    """A run that logs versions of an artifact."""
+    with artvc.init(project="p", id=id, **more) as run:
+        for one in used:
+            run.use_artifact(one)
+        for text in texts:
+            artifact = artvc.Artifact(name, "dataset")
+            with artifact.new_file("f", "w") as file:
+                file.write(text)
+            run.log_artifact(artifact)
+
+
+def test_deleting_a_collection_by_the_api_removes_all_versions(repo, desk):
+    of_run("r1", "1", "2")
+    of_run("r2", "3", name="other")
+    api = artvc.Api({"project": "p"})
+    api.artifact("data:v0").link("shown/best")
+    collection = api.artifact_collection("dataset", "data")
+    collection.delete()
+    assert repo.versions("p/data") == [] and repo.versions("shown/best") == []
+    assert not api.artifact_exists("data:v0") and not api.artifact_collection_exists("data", "dataset")
+    assert [found.name for found in api.artifact_collections("p")] == ["other"]
+    assert [found.name for found in api.artifact_type("dataset", "p").collections()] == ["other"]
+    with pytest.raises(NotFound, match="data"):
+        api.artifacts("dataset", "data")
+    with pytest.raises(NotFound, match="no versions any more"):
+        collection.delete()
+    of_run("r3", "4")
+    assert api.artifact("data").version == "v2"
+    assert clean(desk)
+
+
+def test_deleting_a_run_leaves_what_it_logged(repo, desk):
+    of_run("r1", "1")
+    of_run("r2", used=["data"])
+    api = artvc.Api({"project": "p"})
+    artifact = api.artifact("data")
+    when = artifact.created_at
+    run = api.run("r1")
+    run.delete()
+    assert [found.id for found in api.runs()] == ["r2"]
+    with pytest.raises(NotFound, match="r1"):
+        api.run("p/r1")
+    with pytest.raises(NotFound, match="r1"):
+        run.delete()
+    assert artifact.logged_by() is None and [found.id for found in artifact.used_by()] == ["r2"]
+    assert api.artifact("data").created_at == when
+    assert Path(artifact.file()).read_text() == "1"
+    assert clean(desk)
+
+
+def test_deleting_a_run_with_its_artifacts_spares_what_another_run_logged_too(repo, desk):
+    of_run("r1", "1")
+    of_run("r2", "2", "1", "3", "4")
+    api = artvc.Api({"project": "p"})
+    api.artifact("data:v1").link("shown/best")
+    api.run("r2").delete(delete_artifacts=True)
+    assert [found.version for found in api.artifacts("dataset", "data")] == ["v0"]
+    assert repo.aliases("p/data") == {"latest": 0}
+    assert repo.versions("shown/best") == []
+    assert clean(desk)
+
+
+def test_a_run_that_goes_on_is_not_deleted():
+    with artvc.init(project="p", id="r1"):
+        run = artvc.Api().run("p/r1")
+        with pytest.raises(UsageError, match="goes on"):
+            run.delete()
+        artvc.log({"a": 1})
+    run.delete()
+    with pytest.raises(NotFound, match="no project 'p'"):  # it had nothing else
+        artvc.Api().runs("p")
+
+
+def test_a_killed_run_is_recorded_before_it_is_deleted(script):
+    script(
+        "import artvc, os, signal\n"
+        "artvc.init(project='p', id='r1', name='first')\n"
+        "with artvc.init(project='p', id='r2', reinit='create_new'): pass\n"
+        "os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    run = artvc.Api().run("p/r1")
+    assert run.state == "crashed"
+    run.delete()
+    assert [found.id for found in artvc.Api().runs("p")] == ["r2"]
+    with artvc.init(project="p", id="r1", resume="never") as again:
+        assert not again.resumed

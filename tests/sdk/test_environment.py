@@ -97,3 +97,11 @@ def test_footer_shows_summary_and_history_but_no_hidden_key(capsys):
     assert "loss \N{FULL BLOCK}" in said and "\N{LOWER ONE EIGHTH BLOCK}" in said
     assert "loss 1\n" in said and "acc.max 0.12346\n" in said
     assert "secret" not in said and "picture" not in said
+
+
+def test_settings_of_a_run_tell_what_became_of_it(desk):
+    with artvc.init(project="p", id="r1", name="n", group="g", job_type="j", tags=["t"], settings={"x": 1}) as run:
+        told = run.settings
+        assert (told.project, told.run_id, told.run_name, told.run_group) == ("p", "r1", "n", "g")
+        assert (told.run_job_type, told.run_tags, told.mode, told.x) == ("j", ("t",), "online", 1)
+        assert (told.root_dir, told.files_dir, told.sync_dir) == (str(desk), run.dir, run.sync_dir)

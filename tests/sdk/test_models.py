@@ -234,6 +234,16 @@ def test_config_artifact_replaced_by_a_plain_value():
         assert "a" not in run.config
 
 
+def test_what_a_disabled_run_was_to_log_can_be_waited_for(monkeypatch):
+    monkeypatch.setenv("RANK", "1")  # of a distributed job: its run is a disabled one
+    with artvc.init(project="p") as run:
+        logged = run.log_artifact(draft())
+        assert run.disabled and logged.wait() is logged and logged.is_draft()
+        assert run.finish_artifact(draft(), distributed_id="x").wait(timeout=1).state == "PENDING"
+    with pytest.raises(ArtifactNotLoggedError, match="wait"):
+        draft().wait()
+
+
 def test_disabled_run_takes_all_of_it():
     with artvc.init(mode="disabled", config={"a": draft()}) as run:
         assert run.log_code() is None and run.used_artifacts() == run.logged_artifacts() == []

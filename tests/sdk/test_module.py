@@ -39,8 +39,58 @@ def test_all_is_sorted_and_every_name_is_there():
 
 
 def test_unknown_name_is_an_attribute_error():
-    with pytest.raises(AttributeError, match="sweep"):
-        artvc.sweep  # noqa: B018
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        artvc.nothing  # noqa: B018
+    assert not hasattr(artvc.sdk, "nothing")
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("sweep", "has no sweeps: start the runs yourself"),
+        ("agent", "has no sweeps"),
+        ("controller", "has no sweeps"),
+        ("attach", "resume='allow'"),
+        ("keras", "has no integration of that name"),
+        ("plot_table", "has no media of that kind"),
+    ],
+)
+def test_what_only_a_server_has_is_refused_in_one_line(name, words):
+    with pytest.raises(AttributeError, match=words) as caught:
+        getattr(artvc, name)
+    assert repr(name) in str(caught.value) and "\n" not in str(caught.value)
+    assert not hasattr(artvc, name)
+
+
+def test_modules_that_type_hints_name_are_there(script):
+    code = """
+import artvc as wandb
+def train(run: wandb.sdk.wandb_run.Run, again: wandb.wandb_run.Run, old: "wandb.apis.public.Run") -> wandb.Config: ...
+assert train.__annotations__["run"] is train.__annotations__["again"] is wandb.Run
+assert wandb.wandb_sdk.wandb_run.Run is wandb.Run and wandb.sdk.Artifact is wandb.Artifact
+assert wandb.sdk.wandb_artifacts.Artifact is wandb.Artifact and wandb.sdk.data_types.Image is wandb.Image
+assert wandb.apis.public.Api is wandb.Api and wandb.apis.public.Run.__name__ == "LoggedRun"
+assert wandb.sdk.wandb_config.Config is wandb.Config and wandb.sdk.wandb_settings.Settings is wandb.Settings
+assert wandb.CommError is wandb.errors.CommError and wandb.UsageError is wandb.errors.UsageError
+from artvc.sdk import run, config, summary
+assert run.Run is wandb.Run and config.Config is wandb.Config and summary.Summary
+print("done")
+"""
+    done = script(code)
+    assert done.stdout == "done\n", done.stderr
+
+
+def test_env_names_the_variables_and_tells_what_they_say(monkeypatch):
+    assert artvc.env.get_project("fallback") == "fallback" and artvc.env.get_run() is None
+    monkeypatch.setenv(artvc.env.PROJECT, "p")
+    monkeypatch.setenv(artvc.env.RUN_ID, "r1")
+    monkeypatch.setenv(artvc.env.TAGS, "a,b")
+    monkeypatch.setenv(artvc.env.MODE, "offline")
+    assert (artvc.env.get_project(), artvc.env.get_run(), artvc.env.get_tags()) == ("p", "r1", ["a", "b"])
+    assert artvc.env.is_offline() and not artvc.env.is_silent()
+    assert artvc.env.get_dir() is None and artvc.env.get_entity("me") == "me"
+    with artvc.init() as run:
+        assert (run.project, run.id, run.tags) == ("p", "r1", ("a", "b"))
 
 
 def test_after_finish_run_is_none_and_log_says_what_to_call():

@@ -334,8 +334,58 @@ def test_save_glob_keeps_relative_paths_and_policy_end_reads_late(desk, run_file
         with pytest.raises(InvalidInput, match="policy"):
             artvc.save("late.txt", policy="sometimes")
     files = run_files()
-    assert set(files) == {"saved/out/a.txt", "saved/out/deep/b.txt", "saved/a.txt", "saved/late.txt"}
+    assert set(files) == {"saved/out/a.txt", "saved/out/deep/b.txt", "saved/late.txt"}
     assert files["saved/late.txt"] == b"late"
+
+
+def test_save_of_an_absolute_path_keeps_one_directory_and_of_run_dir_none(desk, run_files):
+    for name in ("one", "two"):
+        (desk / "data" / name).mkdir(parents=True)
+        (desk / "data" / name / "a.txt").write_text(name)
+    with artvc.init(project="p") as run:
+        artvc.save(f"{desk}/data/one/a.txt")
+        artvc.save(f"{desk}/data/*/a.txt")
+        Path(run.dir, "own.txt").write_text("own")
+        artvc.save(os.path.join(run.dir, "own.txt"))
+        with run.restore("own.txt") as file:
+            assert file.read() == "own"
+    assert run_files() == {"saved/one/a.txt": b"one", "saved/two/a.txt": b"two", "saved/own.txt": b"own"}
+
+
+@pytest.mark.parametrize("base", [None, "."])
+def test_save_that_leads_out_is_a_value_error(base, desk):
+    (desk.parent / "up.txt").write_text("up")
+    (desk / "..odd").write_text("odd")
+    with artvc.init(project="p"):
+        with pytest.raises(ValueError, match="up.txt"):
+            artvc.save("../up.txt", base_path=base)
+        assert artvc.save("../up.txt", base_path="..") == ["../up.txt"]
+        assert artvc.save("..odd", base_path=base) == ["..odd"]
+    with artvc.init(project="p"), pytest.raises(ValueError, match="leads out"):
+        artvc.save("../nothing*")
+
+
+def test_what_is_changed_after_finish_is_refused_and_not_lost_silently():
+    with artvc.init(project="p", id="r1", config={"a": 1}) as run:
+        pass
+    for act in (
+        lambda: run.config.update({"b": 2}),
+        lambda: run.summary.update({"b": 2}),
+        lambda: run.summary.__setitem__("b", 2),
+        lambda: setattr(run, "name", "new"),
+        lambda: setattr(run, "tags", ["new"]),
+    ):
+        with pytest.raises(UsageError, match="finished") as caught:
+            act()
+        assert "p/r1" in caught.value.hint
+    found = artvc.Api().run("p/r1")
+    assert (found.config, found.tags) == ({"a": 1}, [])
+
+
+def test_reinit_that_is_not_known_is_refused_without_a_run_too():
+    with pytest.raises(InvalidInput, match="reinit"):
+        artvc.init(project="p", reinit="sometimes")
+    assert artvc.run is None
 
 
 def test_the_commit_holds_what_the_run_was(last):
@@ -408,3 +458,26 @@ def test_history_is_written_at_least_every_second(desk, monkeypatch):
     monkeypatch.setattr(time, "monotonic", lambda: real() + 1.1)
     artvc.log({"a": 2})
     assert [json.loads(line)["a"] for line in path.read_text().splitlines()] == [1, 2]
+
+
+def test_step_runtime_and_timestamp_are_read_from_the_summary_and_not_listed():
+    before = time.time()
+    with artvc.init(project="p", id="r1") as run:
+        assert run.summary.get("_step") is None
+        with pytest.raises(KeyError):
+            run.summary["_runtime"]
+        run.log({"loss": 1.0}, step=7)
+        assert run.summary["_step"] == run.summary._step == 7  # the open row
+        run.log({"loss": 0.5}, step=9)
+    assert run.summary["_step"] == 9
+    assert before - 1 < run.summary["_timestamp"] < time.time() + 1
+    assert 0 <= run.summary["_runtime"] < 60
+    assert dict(run.summary) == {"loss": 0.5} and len(run.summary) == 1
+    past = artvc.Api().run("p/r1").summary
+    assert (past["_step"], past.get("_step"), past._step) == (9, 9, 9)
+    assert past["_runtime"] == run.summary["_runtime"] and past.get("_nothing", 3) == 3
+    assert dict(past) == {"loss": 0.5}
+    with artvc.init(project="p", mode="disabled") as run:
+        run.log({"loss": 1.0})
+        run.log({"loss": 1.0})
+        assert run.summary["_step"] == 1 and run.summary["_runtime"] >= 0
