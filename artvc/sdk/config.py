@@ -4,7 +4,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from typing import Any
 
-from artvc.errors import ConfigError, InvalidInput
+from artvc.errors import ConfigError, InvalidInput, InvalidType
 from artvc.model.objects import JSON_DEPTH, Json, JsonObject
 from artvc.sdk import config_file, values
 
@@ -183,7 +183,10 @@ def _as_object(given: object) -> JsonObject:
     if isinstance(given, str | os.PathLike):
         return config_file.read(os.fspath(given))
     if isinstance(given, list | tuple):
-        given = dict(given)
+        try:
+            given = dict(given)
+        except (TypeError, ValueError):
+            raise InvalidType(f"config must be a dict, not {type(given).__name__}") from None
     elif callable(getattr(given, "flag_values_dict", None)):  # absl's flags
         given = given.flag_values_dict()  # type: ignore[attr-defined]
     elif hasattr(given, "__dict__") and not hasattr(given, "keys"):

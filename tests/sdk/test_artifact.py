@@ -801,3 +801,39 @@ def test_tags_and_aliases_may_be_one_word():
         logged.aliases = "latest"
         logged.save()
         assert logged.aliases == ["latest"]
+
+
+def test_tags_at_log_and_in_place_are_kept_and_bad_ones_change_nothing():
+    draft = artvc.Artifact("data", "dataset")
+    with draft.new_file("a", "w") as file:
+        file.write("1")
+    with artvc.init(project="p") as run:
+        logged = run.log_artifact(draft, tags=["fizz"])
+    logged.tags.append("big buzz")
+    logged.save()
+    assert artvc.Api().artifact("p/data").tags == ["big buzz", "fizz"]
+    for bad in ("!x", "", " ", " a", "a "):
+        logged.tags.append(bad)
+        with pytest.raises(ValueError, match="invalid tag"):
+            logged.save()
+        logged.tags.remove(bad)
+        with artvc.init(project="p") as run, pytest.raises(ValueError, match="invalid tag"):
+            run.log_artifact(logged, tags=[bad])
+    assert artvc.Api().artifact("p/data").tags == ["big buzz", "fizz"]
+
+
+@pytest.mark.parametrize("skip_cache", [True, False, None])
+def test_skip_cache_is_accepted_and_changes_nothing(skip_cache, desk):
+    (desk / "f").write_text("1")
+    draft = artvc.Artifact("data", "dataset")
+    draft.add_file("f", skip_cache=skip_cache, policy="immutable")
+    with artvc.init(project="p") as run:
+        logged = run.log_artifact(draft)
+    (desk / "f").write_text("2")  # what was added counts, with the policy "immutable" too
+    assert on_disk(Path(logged.download(skip_cache=skip_cache))) == {"f": "1"}
+    assert Path(logged.get_entry("f").download(skip_cache=skip_cache)).read_text() == "1"
+
+
+def test_item_of_a_draft_needs_a_logged_artifact():
+    with pytest.raises(ArtifactNotLoggedError):
+        artvc.Artifact("data", "dataset")["x"]

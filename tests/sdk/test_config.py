@@ -6,7 +6,7 @@ import dataclasses
 import pytest
 
 import artvc
-from artvc.errors import ConfigError, UsageError
+from artvc.errors import ConfigError, InvalidType, UsageError
 from artvc.sdk import config_file
 
 YAML = """\
@@ -119,3 +119,10 @@ def test_large_config_file_is_refused(desk, monkeypatch):
     (desk / "c.json").write_text('{"key": "0123456789"}')
     with pytest.raises(ConfigError, match="larger"):
         artvc.init(project="p", config="c.json")
+
+
+@pytest.mark.parametrize("given", [3, [1], [(1, 2, 3)], True])
+def test_what_is_no_config_is_a_type_error(given):
+    with pytest.raises(InvalidType, match="config must be a dict, not"):
+        artvc.init(project="p", config=given)
+    assert artvc.run is None
