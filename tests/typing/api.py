@@ -173,3 +173,10 @@ def models(run: wandb.Run, artifact: wandb.Artifact) -> None:
     assert_type(wandb.upsert_artifact("part", name="shards", type="dataset", distributed_id="x"), wandb.Artifact)
     assert_type(wandb.finish_artifact("part", name="shards", type="dataset", distributed_id="x"), wandb.Artifact)
     artifact.ttl = wandb.ArtifactTTL.INHERIT
+
+
+def names_beside(config: wandb.Config) -> None:
+    assert_type(config.as_dict(), dict[str, Any])
+    assert_type(wandb.env.is_offline(), bool)
+    for kind in (wandb.CommError, wandb.UsageError):
+        assert_type(kind("what").message, str)
