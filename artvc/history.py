@@ -1,13 +1,16 @@
 """The log: run commits, newest first, with the versions that they consumed and produced."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Final
 
 from artvc.errors import Damaged, InvalidInput, NotFound
 from artvc.model import names
 from artvc.model.ids import Id
 from artvc.model.objects import Commit
 from artvc.repo import Repository, RunRef
+
+_SPAN: Final = 4  # versions in a row that are all named
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -189,3 +192,21 @@ def consumers(repo: Repository, project: str, artifact: Id) -> list[LogEntry]:
         for entry in _all(repo, None)
         if any(edge.artifact_id == artifact and edge.project == project for edge in entry.inputs)
     ]
+
+
+def in_spans(items: Iterable[tuple[str, tuple[str, int] | None]]) -> list[str]:
+    """Texts of versions, those of many versions in a row shortened to the first and the last.
+
+    Args:
+        items: each version's text, and its artifact and number; None instead of these if it is to be shown in any case.
+    """
+    found: list[list[str]] = []
+    before: tuple[str, int] | None = None
+    for text, version in items:
+        if found and version is not None and before == (version[0], version[1] - 1):
+            found[-1].append(text)
+        else:
+            found.append([text])
+        before = version
+    shown = [[span[0], "...", span[-1]] if len(span) > _SPAN else span for span in found]
+    return [" ".join(span) if "..." in span else ", ".join(span) for span in shown]

@@ -326,8 +326,7 @@ def _entry_lines(entry: LogEntry, paint: Paint, *, oneline: bool, compact: bool 
     """A run as lines."""
     commit = entry.commit
     title = clean(commit.message.split("\n", 1)[0]) or clean(commit.run_name)
-    outputs = ", ".join(_edge(edge, paint) for edge in entry.outputs)
-    inputs = ", ".join(_edge(edge, paint) for edge in entry.inputs)
+    outputs, inputs = _edges(entry.outputs, paint), _edges(entry.inputs, paint)
     short = paint(entry.commit_id.short, "yellow")
     job = f"{clean(commit.job_type)}: " if commit.job_type else ""
     state = "" if commit.state == "finished" else " " + paint(f"[{commit.state}]", "red")
@@ -349,6 +348,21 @@ def _entry_lines(entry: LogEntry, paint: Paint, *, oneline: bool, compact: bool 
     if commit.message:
         lines += ["", *("    " + line for line in clean(commit.message, lines=True).splitlines())]
     return lines
+
+
+def _edges(edges: Sequence[Edge], paint: Paint) -> str:
+    """Versions in one line; of many in a row that have no alias only the first and the last."""
+    from artvc.history import in_spans  # noqa: PLC0415 -- whoever shows runs has it loaded
+
+    return ", ".join(
+        in_spans(
+            (
+                _edge(edge, paint),
+                None if edge.aliases or edge.number is None else (f"{edge.project}/{edge.name}", edge.number),
+            )
+            for edge in edges
+        )
+    )
 
 
 def _edge(edge: Edge, paint: Paint) -> str:

@@ -383,8 +383,10 @@ def _selected(config: object, include: Sequence[str] | None, exclude: Sequence[s
 
 def _say_hello(run: Run) -> None:
     verb = "goes on" if run.resumed else "begins"
-    environment.say(f"run {run.name} ({run.id}) {verb} in project {run.project}; 'artvc log' lists the runs")
-    environment.say(f"recorded in {run.repository}; look at it with 'artvc run show {run.id}'")
+    environment.say(
+        f"run {run.name} {verb} in project {run.project} of {run.repository}; "
+        f"'artvc run show {run.id}' shows it, 'artvc log' lists all"
+    )
 
 
 # -- the end of the process -------------------------------------------------------------------------------

@@ -21,7 +21,7 @@ from typing import Any, Final, Self, TextIO, cast
 
 from artvc import provenance, recording
 from artvc.errors import ArtvcError, InvalidInput, InvalidType, NotFound, StorageError, StorageFull, UsageError
-from artvc.history import find_run
+from artvc.history import find_run, in_spans
 from artvc.model import merkle, names
 from artvc.model.ids import Id
 from artvc.model.objects import Commit, Entry, Json, JsonObject, file_entry
@@ -867,7 +867,9 @@ class Run(RunArtifacts):
         if self._quiet:
             return
         self._say_values()
-        logged = ", ".join(dict.fromkeys(self._logged_labels))
+        labels = dict.fromkeys(self._logged_labels)
+        split = ((label, label.rpartition(":v")) for label in labels)
+        logged = ", ".join(in_spans((label, (name, int(number))) for label, (name, _, number) in split))
         environment.say(
             f"run {self.name} {self._state}"
             + (f"; logged {logged}" if logged else "")

@@ -104,3 +104,14 @@ def test_fsck_counts_leftovers_and_strangers(desk):
     assert report.clean
     assert report.leftovers == 1
     assert report.strangers == ["refs/.DS_Store"] or "refs/.DS_Store" in report.strangers
+
+
+def test_many_versions_in_a_row_are_shortened():
+    many = [(f"net:v{number}", ("p/net", number)) for number in range(10)]
+    assert history.in_spans(many) == ["net:v0 ... net:v9"]
+    assert history.in_spans(many[:4]) == ["net:v0, net:v1, net:v2, net:v3"]
+    marked = [*many[:6], ("net:v6 (best)", None), *many[7:]]
+    assert history.in_spans(marked) == ["net:v0 ... net:v5", "net:v6 (best)", "net:v7, net:v8, net:v9"]
+    other = [*many[:5], ("data:v5", ("p/data", 5)), ("data:v7", ("p/data", 7))]
+    assert history.in_spans(other) == ["net:v0 ... net:v4", "data:v5", "data:v7"]
+    assert history.in_spans([]) == []
