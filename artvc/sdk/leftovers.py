@@ -89,7 +89,7 @@ def read_json(repo: Repository, path: str) -> JsonObject:
 
 
 def find(repo: Repository, run_id: str) -> Leftover | None:
-    """What a run left in its directory; None where nothing is."""
+    """What a run left in its directory; None where nothing is that its commits don't have."""
     directory = directory_of(repo, run_id)
     note = read_json(repo, os.path.join(directory, run_files.NOTE))
     if note.get("id") != run_id or not isinstance(note.get("started"), str):
@@ -101,6 +101,8 @@ def find(repo: Repository, run_id: str) -> Leftover | None:
         found = state.get(key, note.get(key))
         return found if isinstance(found, str) else ""
 
+    if _is_over(repo, text("project"), run_id, note):
+        return None
     return Leftover(
         directory=directory,
         id=run_id,
@@ -114,6 +116,15 @@ def find(repo: Repository, run_id: str) -> Leftover | None:
         note=note,
         state=state,
     )
+
+
+def _is_over(repo: Repository, project: str, run_id: str, note: JsonObject) -> bool:
+    """Whether the run ended after the note was written: then only the removal of its directory failed."""
+    try:
+        commit = repo.commit(repo.run(project, run_id).commit)
+    except ArtvcError:  # no commit yet, or one that can't be read
+        return False
+    return commit.state != "running" and commit.ended >= str(note.get("began", "9"))
 
 
 def everything(repo: Repository) -> list[Leftover]:

@@ -170,6 +170,7 @@ class Run(RunArtifacts):
         """Leave a note of who runs here, by which a killed run can be told from a slow one and recovered."""
         note: JsonObject = {
             "author": self._author,
+            "began": now(),
             "born": process.birth(self._pid),
             "code": self._provenance.code,
             "entity": self.entity,

@@ -5,6 +5,7 @@ process; a background thread that seals a pack may swap places with the main thr
 there" in scenarios with several packs.
 """
 
+import contextlib
 import errno
 import os
 import threading
@@ -29,7 +30,7 @@ class PointDisk(Disk):
         super().__init__(sync=sync)
         self.log: list[str] = []
         self.mutex = threading.RLock()
-        self._fds: set[int] = set()
+        self._fds: dict[int, tuple[int, ...]] = {}  # inode and device of what is open
 
     @property
     def count(self) -> int:
@@ -44,15 +45,17 @@ class PointDisk(Disk):
     def really(self, name: str, action: Callable[..., Any], args: tuple[Any, ...]) -> Any:
         result = action(self, *args)
         if name in ("open_new", "open_append"):
-            self._fds.add(result)
+            self._fds[result] = os.fstat(result)[1:3]
         elif name == "close":
-            self._fds.discard(args[0])
+            self._fds.pop(args[0], None)
         return result
 
     def bury(self) -> None:
         """Close what the dead process left open, as the kernel does."""
-        for fd in self._fds:
-            os.close(fd)
+        for fd, file in self._fds.items():
+            with contextlib.suppress(OSError):  # what Python's file objects were given, they close
+                if os.fstat(fd)[1:3] == file:
+                    os.close(fd)
         self._fds.clear()
 
 

@@ -15,7 +15,7 @@ import pytest
 import artvc
 from artvc.errors import StorageFull, UsageError
 from artvc.repo import Repository
-from artvc.sdk import current, history, leftovers, process
+from artvc.sdk import current, history, leftovers, process, run_files, workspace
 
 ENVIRONMENT = {"PYTHONPATH": str(Path(artvc.__file__).parents[1])}
 
@@ -382,3 +382,16 @@ def test_files_of_the_run_directory_are_saved_and_stay(run_files):
         Path(run.dir, "sub", "model.pt").write_bytes(b"weights")
     assert run_files()["saved/sub/model.pt"] == b"weights"
     assert Path(run.dir, "sub", "model.pt").read_bytes() == b"weights"
+
+
+def test_a_finished_run_whose_directory_stayed_is_no_killed_one(monkeypatch):
+    monkeypatch.setattr(run_files, "clear", lambda *_, **__: None)  # as when the disk fails just then
+    with artvc.init(project="p", id="over") as run:
+        run.log({"x": 1})
+    found = workspace.find().repo
+    assert (found.dir / "runs" / "over" / "run.json").exists()
+    assert leftovers.find(found, "over") is None
+    assert [line.state for line in leftovers.listed(found)] == ["finished"]
+    again = artvc.init(project="p", id="over", resume="must")
+    assert leftovers.find(found, "over") is not None  # it goes on, and could be killed again
+    again.finish()
