@@ -244,6 +244,7 @@ def _filesystem(uri: str) -> tuple[Any, str]:
             f"{uri!r:.200} can't be looked at: {exc}",
             hint="install fsspec and its driver (s3fs, gcsfs, adlfs), or pass name= and checksum=False",
         ) from exc
+    filesystem.invalidate_cache()  # drivers are shared and remember listings; what is there now is asked for
     return filesystem, str(path)
 
 
