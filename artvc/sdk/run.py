@@ -24,7 +24,7 @@ from artvc.errors import ArtvcError, InvalidInput, InvalidType, NotFound, Storag
 from artvc.history import find_run, in_spans
 from artvc.model import merkle, names
 from artvc.model.ids import Id
-from artvc.model.objects import Commit, Entry, Json, JsonObject, file_entry
+from artvc.model.objects import Commit, Entry, Json, JsonObject, directory_entry, file_entry
 from artvc.sdk import environment, footer, history, leftovers, media, metrics, process, run_files, values, workspace
 from artvc.sdk.artifact import Artifact, PathLike
 from artvc.sdk.config import Config
@@ -111,6 +111,9 @@ class Run(RunArtifacts):
         self._outputs = earlier.outputs if earlier else ()
         self._logged_labels: list[str] = []
         self._files: dict[str, Entry] = {}
+        self._recorded_files: dict[str, Entry] = {}  # as this process's last commit has them
+        self._recorded_media: Entry | None = None
+        self._fresh_media = 0  # pictures written since
         self._at_end: list[tuple[str, str]] = []
         self._warned: set[str] = set()
         self._disabled_step = 0
@@ -709,6 +712,7 @@ class Run(RunArtifacts):
             if not os.path.isdir(here):
                 repo.disk.ensure_dir(here)
         repo.disk.write_file(os.path.join(self.sync_dir, path), data, tmp=str(repo.dir / "tmp"), durable=False)
+        self._fresh_media += 1
 
     def save(
         self, glob_str: PathLike | None = None, base_path: PathLike | None = None, policy: str = "live"
@@ -780,6 +784,7 @@ class Run(RunArtifacts):
         """Make a run commit of all that the run is by now."""
         place = self._workspace()
         with place.intake.use() as ingest:
+            files, media_entry = self._store_files(ingest, final=state != "running")
             commit = Commit(
                 run_id=self.id,
                 run_name=self.name,
@@ -793,7 +798,7 @@ class Run(RunArtifacts):
                 outputs=self._outputs,
                 config=self.config.to_json(),
                 summary=self.summary.to_json(),
-                files=self._store_files(ingest, final=state != "running"),
+                files=files,
                 code=self._provenance.code,
                 environment=self._provenance.environment,
                 author=self._author,
@@ -805,17 +810,31 @@ class Run(RunArtifacts):
             recorded = recording.record(place.repo, ingest, commit, outputs, why=why, closing=closing)
         self._previous = recorded.commit_id
         self._outputs = recorded.commit.outputs
+        self._recorded_files = self._files
+        if media_entry is not self._recorded_media:
+            self._recorded_media, self._fresh_media = media_entry, 0
         return recorded
 
-    def _store_files(self, ingest: Any, *, final: bool) -> Id | None:
-        """Take in the run's own files; returns the tree of all, or None."""
+    def _store_files(self, ingest: Any, *, final: bool) -> tuple[Id | None, Entry | None]:
+        """Take in the run's own files; returns the tree of all, and the entry of its pictures, or None."""
         rows = cast("History", self._history)
         rows.complete() if final else rows.flush()
         self._write_state()
-        files = run_files.take_in(ingest, self.sync_dir, self._files, final=final)
+        kept = self._recorded_media
+        due = final or run_files.media_due(kept.files if kept else 0, self._fresh_media)
+        files = run_files.take_in(
+            ingest, self.sync_dir, self._files, final=final, recorded=self._recorded_files, look_for_media=due
+        )
         own = {history.NAME, run_files.METRICS, run_files.ALERTS}
         self._files = {path: entry for path, entry in files.items() if path not in own}
-        return merkle.write_tree(files.items(), ingest.put).id if files else None
+        top = f"{run_files.MEDIA}/"
+        named = [(path, entry) for path, entry in files.items() if not path.startswith(top)]
+        if due or kept is None:
+            pictures = [(path[len(top) :], entry) for path, entry in files.items() if path.startswith(top)]
+            kept = directory_entry(run_files.MEDIA, merkle.write_tree(pictures, ingest.put)) if pictures else None
+        if kept is not None:
+            named.append((run_files.MEDIA, kept))
+        return (merkle.write_tree(named, ingest.put).id if named else None), kept
 
     def finish(self, exit_code: int | None = None, quiet: bool | None = None) -> None:
         """End the run: its last commit is durable when this returns.  Twice is harmless.

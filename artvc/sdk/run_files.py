@@ -7,6 +7,7 @@
 
 import os
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, Final
 
 from artvc.errors import ArtvcError
@@ -22,9 +23,29 @@ FILES: Final = "files"
 SAVED: Final = "saved"
 # Up to this size each run commit holds the history; above it, only the last one does.
 HISTORY_IN_EVERY_COMMIT: Final = 4 * 1024 * 1024
+# Up to so many pictures each run commit holds all of them; above it, one that finds a quarter of them new does.
+MEDIA_IN_EVERY_COMMIT: Final = 128
 
 
-def take_in(ingest: Any, directory: str, known: Mapping[str, Entry], *, final: bool) -> dict[str, Entry]:
+def media_due(taken: int, fresh: int) -> bool:
+    """Whether a run commit looks for pictures, so that n of them cost n and not n times the number of commits.
+
+    Args:
+        taken: pictures that an earlier commit of the run holds.
+        fresh: those that came since.
+    """
+    return fresh > 0 and (taken + fresh <= MEDIA_IN_EVERY_COMMIT or 4 * fresh >= taken)
+
+
+def take_in(
+    ingest: Any,
+    directory: str,
+    known: Mapping[str, Entry],
+    *,
+    final: bool,
+    recorded: Mapping[str, Entry] = MappingProxyType({}),
+    look_for_media: bool = True,
+) -> dict[str, Entry]:
     """Take a run's files into the store.
 
     Args:
@@ -32,6 +53,8 @@ def take_in(ingest: Any, directory: str, known: Mapping[str, Entry], *, final: b
         directory: the run's own.
         known: files of the run that were taken in before; pictures among them are not read again.
         final: this is the last commit, so that a long history and the files of ``run.dir`` belong in it too.
+        recorded: those that a commit made by this process holds: they are in the store for sure.
+        look_for_media: take in pictures that came since.
 
     Returns:
         path to entry: what is known and still there, and what lies in the directory.
@@ -42,11 +65,11 @@ def take_in(ingest: Any, directory: str, known: Mapping[str, Entry], *, final: b
     files = {
         path: entry
         for path, entry in known.items()
-        if entry.id and ingest.has(Content(entry.kind, entry.id, entry.size))
+        if recorded.get(path) is entry or (entry.id and ingest.has(Content(entry.kind, entry.id, entry.size)))
     }
     for path in sorted(known.keys() - files.keys()):
         environment.warn(f"{path!r} of the run was lost when the disk failed")
-    for path, disk in below(directory, MEDIA):
+    for path, disk in below(directory, MEDIA) if look_for_media else ():
         if path not in files:
             files[path] = _entry(ingest, path, disk)
     for name in (METRICS, ALERTS):
@@ -75,10 +98,11 @@ def below(root: str, top: str) -> list[tuple[str, str]]:
     """The files below a directory of a root: path from the root, and path on disk."""
     found = []
     for directory, _, files in os.walk(os.path.join(root, top)):
+        parent = os.path.relpath(directory, root).replace(os.sep, "/")
         for name in files:
             disk = os.path.join(directory, name)
             if os.path.isfile(disk):
-                found.append((os.path.relpath(disk, root).replace(os.sep, "/"), disk))
+                found.append((f"{parent}/{name}", disk))
     return sorted(found)
 
 

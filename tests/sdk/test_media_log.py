@@ -12,6 +12,11 @@ from hypothesis import strategies as st
 
 import artvc
 from artvc.errors import InvalidInput
+from artvc.model import merkle
+from artvc.repo import Repository
+from artvc.sdk import leftovers
+from artvc.sdk import run_files as sdk_run_files
+from artvc.store.ingest import Ingest
 from tests.sdk.conftest import ROOT
 from tests.sdk.test_media import decode
 from tests.sdk.test_media_artifact import there_and_back
@@ -186,3 +191,65 @@ def test_any_image_comes_back_equal(picture, caption, labels):
     back = there_and_back(image)
     assert back == image and back.caption == caption
     assert set(labels.items()) <= set(back.classes.labels.items())
+
+
+def test_n_pictures_are_not_listed_in_each_of_n_commits(monkeypatch, run_files):
+    monkeypatch.setattr(sdk_run_files, "MEDIA_IN_EVERY_COMMIT", 8)
+    looked: list[int] = []
+    below = sdk_run_files.below
+
+    def counted(root, top):
+        found = below(root, top)
+        looked.append(len(found) if top == "media" else 0)
+        return found
+
+    monkeypatch.setattr(sdk_run_files, "below", counted)
+    with artvc.init(project="p"):
+        for number in range(60):
+            artvc.log({"t": artvc.Table(columns=["a"], data=[[number]])})
+    assert sum(looked) < 60 * 8  # 60 * 60 / 2 if each commit lists all
+    assert len([path for path in run_files() if path.startswith("media/")]) == 60
+
+
+def test_what_a_commit_holds_is_not_asked_for_again(monkeypatch, desk, run_files):
+    (desk / "big").write_bytes(os.urandom(300_000))
+    asked: list[object] = []
+    has = Ingest.has
+    with artvc.init(project="p") as run:
+        run.save("big")
+        run.log({"i": artvc.Image([[1]])})
+        run.log_artifact("big", name="first", type="t")
+        monkeypatch.setattr(Ingest, "has", lambda self, content: asked.append(content) or has(self, content))
+        run.log_artifact("big", name="second", type="t")
+    assert asked == []
+    files = run_files()
+    assert files["saved/big"] == (desk / "big").read_bytes()
+    assert len([path for path in files if path.startswith("media/")]) == 1
+
+
+def test_pictures_that_no_commit_holds_yet_survive_sigkill(desk):
+    code = """
+import os, signal, artvc
+from artvc.sdk import run_files
+run_files.MEDIA_IN_EVERY_COMMIT = 1
+run = artvc.init(project="p", id="x")
+for number in range(9):
+    run.log({"i": artvc.Image([[number]])})
+    run.save("run.py")
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+    (desk / "code").mkdir()
+    (desk / "code" / "run.py").write_text(code)
+    child = subprocess.run(
+        [sys.executable, "run.py"],
+        cwd=desk / "code",
+        env={**os.environ, "PYTHONPATH": str(ROOT), "ARTVC_DIR": str(desk)},
+        capture_output=True,
+        text=True,
+    )
+    assert child.returncode == -signal.SIGKILL, child.stderr
+    with Repository.open(desk) as repo:
+        left = leftovers.find(repo, "x")
+        assert left is not None
+        files = dict(merkle.walk(leftovers.recover(repo, left).commit.files, repo.objects.get))
+    assert len([path for path in files if path.startswith("media/")]) == 9
