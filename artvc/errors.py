@@ -6,8 +6,8 @@ object and an exit code once, in ``artvc.cli.main``.  Names follow W&B's where W
 
 Exit codes (released; additions only): 0 done, 1 any other failure or "there are differences" where a command
 says so, 2 bad input, 4 no such thing, 5 refused to protect something, 6 no space, 7 the repository's disk
-failed, 8 a source file could not be read, 10 not a repository, 13 damaged data, 14 a newer format,
-130 interrupted, 141 the reader of a pipe went away.
+failed, 8 a source file could not be read, 9 a remote failed, 10 not a repository, 11 a remote refused, 13 damaged
+data, 14 a newer format, 130 interrupted, 141 the reader of a pipe went away.
 """
 
 from typing import ClassVar
@@ -82,6 +82,20 @@ class NotFound(CommError, ValueError):
 
     exit_code = 4
     kind = "not-found"
+
+
+class RemoteError(CommError):
+    """A remote could not be reached, or did not do its part; what had arrived there stays and is not sent again."""
+
+    exit_code = 9
+    kind = "remote"
+
+
+class RemoteDenied(RemoteError):
+    """A remote wants other credentials, or does not let these do that."""
+
+    exit_code = 11
+    kind = "remote-denied"
 
 
 class Conflict(ArtvcError, ValueError):

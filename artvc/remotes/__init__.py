@@ -1,0 +1,1 @@
+"""Where repositories are shared: git hosts, buckets and directories, behind one protocol."""
