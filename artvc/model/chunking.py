@@ -52,12 +52,10 @@ def cut(buffer: Buffer, *, final: bool) -> list[int]:
         The ends of the chunks, rising, as offsets into the buffer.  Not final: only the cuts that no byte after
         the buffer can move; the bytes behind the last one belong in front of the next buffer.
     """
-    view = memoryview(buffer)
-    ends = _cutter()(view)
-    if not final:
-        start_of_last = len(view) - MAX_SIZE
-        while ends and (ends[-2] if len(ends) > 1 else 0) > start_of_last:
-            ends.pop()
+    ends = _cutter()(memoryview(buffer))
+    if not final and ends:
+        # Every other cut was found by what lies before it; this one may only be where the buffer ends.
+        ends.pop()
     return ends
 
 

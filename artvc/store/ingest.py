@@ -13,7 +13,6 @@ Rules: a buffer is given back only after the write that uses it; a file that cha
 (SourceError), never a mixture; errors of the source and of the store are kept apart.
 """
 
-import bisect
 import contextlib
 import functools
 import os
@@ -26,11 +25,11 @@ from typing import Final, Generic, NamedTuple, TypeVar
 
 from artvc.errors import Damaged, NotFound, SourceError
 from artvc.model import chunking, merkle
-from artvc.model.chunking import Region
 from artvc.model.ids import Id, Kind, id_of, raw_id
 from artvc.model.merkle import ChunkList
 from artvc.model.objects import Content, EntryKind
-from artvc.store import codecs, containers
+from artvc.store import codecs
+from artvc.store.cuts import Cut, Cutter, Earlier
 from artvc.store.fsio import Disk
 from artvc.store.objects import Objects
 from artvc.store.packs import DATA, MEMBERS, META, Block, Member, Pack, PackWriter, encode_block
@@ -39,7 +38,8 @@ SMALL: Final = chunking.WHOLE
 SOLID: Final = 256 * 1024
 SOLID_FILES: Final = 256
 TINY: Final = 4 * 1024  # smaller chunks of a segment share a record
-SEGMENT: Final = 2 * 1024 * 1024
+# Writes above 2 MiB ask the kernel for its largest pages, which now and then takes four times as long.
+SEGMENT: Final = 3 * 512 * 1024
 AHEAD: Final = 3
 
 T = TypeVar("T")
@@ -85,22 +85,6 @@ class _Small(NamedTuple, Generic[T]):
 
     taken: list[tuple[Source[T], bytes, os.stat_result]]
     block: Block | None
-
-
-class _Cut(NamedTuple):
-    """A chunk in a buffer.
-
-    Attributes:
-        end: offset in the buffer of the byte behind it.
-        width: bytes of a number in it; 1 where it is no array's.
-        array: number of its array, -1 where it is none's.
-        base: the chunk that has its place in an earlier version.
-    """
-
-    end: int
-    width: int = 1
-    array: int = -1
-    base: Id | None = None
 
 
 class _Segment(NamedTuple):
@@ -267,8 +251,8 @@ class Ingest:
 
     def _take_segment(self, result: _Segment, chunks: ChunkList) -> None:
         # Two workers may have found the same chunk new; the first one stored is enough.
-        new = (block for block in result.blocks if any(one.id not in self._session for one in block.members))
-        self._append(DATA, list(new))
+        session = self._session
+        self._append(DATA, [one for one in result.blocks if not session.issuperset([m.id for m in one.members])])
         for raw, size in result.parts:
             if size:
                 chunks.add(raw, size)
@@ -285,7 +269,7 @@ class Ingest:
             if left < SMALL:  # it was larger when it was listed; as a small file it is not cut
                 raise SourceError(f"{source.path!r} shrank while it was read; nothing was recorded")
             look = functools.partial(_read_at, fd, source.path)
-            cutter = Cutter(look, left, lambda: self._earlier(source.base))
+            cutter = Cutter(look, left, self._earlier(source.base))
             while not last:
                 buffer = self._buffer()
                 buffer[: len(carry)] = carry
@@ -302,20 +286,14 @@ class Ingest:
                 future = self._pool.submit(self._segment, view, cuts)
                 yield _Job(future, large, buffer, last)
 
-    def _earlier(self, content: Content | None) -> "Earlier | None":
-        """The arrays of an earlier version of a file."""
-        if content is None or content.kind != EntryKind.BLOB:
-            return None
-        try:
-            return Earlier(content, self._objects)
-        except (Damaged, NotFound):  # then there is nothing to compare with; fsck will say what is wrong
-            return None
+    def _earlier(self, content: Content | None) -> Earlier | None:
+        return Earlier(content, self._objects.get) if content is not None else None
 
     def _buffer(self) -> bytearray:
         """A buffer that no one uses; fresh ones are zeroed page by page, which costs more than a copy."""
         return self._buffers.pop() if self._buffers else bytearray(SEGMENT + chunking.MAX_SIZE)
 
-    def _segment(self, view: memoryview, cuts: Sequence[_Cut]) -> _Segment:
+    def _segment(self, view: memoryview, cuts: Sequence[Cut]) -> _Segment:
         """Hash the chunks of a segment and encode those that are not known (in a worker)."""
         parts: list[tuple[bytes, int]] = []
         blocks: list[Block] = []
@@ -325,7 +303,7 @@ class Ingest:
         start = 0
         for cut in cuts:
             piece = view[start : cut.end]
-            raw = raw_id(Kind.CHUNK, piece)
+            raw = cut.id or raw_id(Kind.CHUNK, piece)
             parts.append((raw, len(piece)))
             start = cut.end
             if raw in seen or self._known(raw):
@@ -476,114 +454,6 @@ class Ingest:
                 future.result().close()
         self._sealer.shutdown()
         self._buffers.clear()
-
-
-class Earlier:
-    """The arrays of a stored file, to find the chunk that was in a place before.
-
-    Args:
-        content: of the file.
-        objects: the store.
-
-    Raises:
-        NotFound, Damaged: the file's chunk list, or a chunk of its header, can't be read.
-    """
-
-    def __init__(self, content: Content, objects: Objects) -> None:
-        self._objects = objects
-        self._slices = list(merkle.slices(content, objects.get))
-        self._at = {one.offset: one for one in self._slices}
-        self._kept: tuple[int, bytes] = (-1, b"")
-        self._starts: dict[tuple[str, int, int], int] = {}
-        self._alike: dict[tuple[int, int], list[int]] = {}
-        for one in containers.regions(self._read, content.size):
-            self._starts[one.name, one.size, one.width] = one.start
-            self._alike.setdefault((one.size, one.width), []).append(one.start)
-        self._kept = (-1, b"")
-
-    def _read(self, offset: int, size: int) -> bytes:
-        found = []
-        number = bisect.bisect_right(self._slices, offset, key=lambda one: one.offset) - 1
-        while size > 0 and 0 <= number < len(self._slices):
-            one = self._slices[number]
-            if self._kept[0] != number:
-                self._kept = (number, self._objects.get(Kind.CHUNK, one.id))
-            piece = self._kept[1][offset - one.offset : offset - one.offset + size]
-            found.append(piece)
-            offset += len(piece)
-            size -= len(piece)
-            number += 1
-        return b"".join(found)
-
-    def starts(self, arrays: Sequence[Region]) -> list[int | None]:
-        """Where each of these arrays lay: that of the same name, else the next one of the same size and width."""
-        found: list[int | None] = []
-        passed: dict[tuple[int, int], int] = {}
-        for one in arrays:
-            alike = self._alike.get((one.size, one.width), [])
-            number = passed.get((one.size, one.width), 0)
-            passed[one.size, one.width] = number + 1
-            other = alike[number] if number < len(alike) else None
-            found.append(self._starts.get((one.name, one.size, one.width), other))
-        return found
-
-    def chunk(self, offset: int, size: int) -> Id | None:
-        """The chunk of that place and size."""
-        one = self._at.get(offset)
-        return one.id if one is not None and one.size == size else None
-
-
-class Cutter:
-    """Finds the chunks of one file, segment by segment, from its first byte on.
-
-    Args:
-        read: gives bytes of the file from an offset on, for a look at its header.
-        size: of the file, bytes.
-        earlier: gives an earlier version; asked only if the file holds arrays.
-    """
-
-    def __init__(
-        self, read: containers.Read, size: int, earlier: "Callable[[], Earlier | None]" = lambda: None
-    ) -> None:
-        self._arrays = containers.regions(read, size) if size >= SMALL else []
-        self._size = size
-        self._start = 0  # of the next segment in the file
-        self._pieces = iter(chunking.cut_arrays(self._arrays, size)) if self._arrays else None
-        self._next: chunking.Piece | None = None
-        self._earlier = earlier() if self._arrays else None
-        self._starts = self._earlier.starts(self._arrays) if self._earlier else []
-
-    def cut(self, view: memoryview, *, last: bool) -> list[_Cut]:
-        """The sure cuts of the next segment.
-
-        Args:
-            view: the segment; it begins where the last sure cut was.
-            last: the file ends with it.
-        """
-        if self._pieces is None:
-            whole = last and len(view) == self._size
-            ends = chunking.cut_whole(view) if whole else chunking.cut(view, final=last)
-            return [_Cut(end) for end in ends]
-        found: list[_Cut] = []
-        stop = self._start + len(view)
-        before = self._start
-        while True:
-            piece = self._next or next(self._pieces, None)
-            self._next = piece
-            if piece is None or piece.end > stop:
-                break
-            self._next = None
-            found.append(_Cut(piece.end - self._start, piece.width, piece.array, self._base(piece, before)))
-            before = piece.end
-        self._start = before
-        return found
-
-    def _base(self, piece: chunking.Piece, start: int) -> Id | None:
-        """The chunk that lay in the piece's place."""
-        if self._earlier is None or piece.width == 1:
-            return None
-        array = self._starts[piece.array]
-        return None if array is None else self._earlier.chunk(array + piece.offset, piece.end - start)
 
 
 def content_of(path: str) -> tuple[Content, os.stat_result]:

@@ -36,6 +36,9 @@ _HEX: Final = frozenset("0123456789abcdef")
 
 _HEADER = struct.Struct("<8sBB6x")  # magic, format, content
 _RECORD = struct.Struct("<4sBxHIIQ")  # magic, codec, members, plain bytes, stored bytes, xxh3
+_CHECKSUM = struct.Struct("<Q")
+_CHECKED: Final = _RECORD.size - _CHECKSUM.size
+_NO_CHECKSUM: Final = bytes(_CHECKSUM.size)
 _MEMBER = struct.Struct("<BI32s")  # kind, size, id
 _ENTRY = struct.Struct("<32sBIIII")  # id, kind, record offset, record bytes, offset inside, size
 _BASE = struct.Struct("<I32s")  # number of the index entry, id of its base
@@ -124,6 +127,7 @@ class PackWriter:
         self._entries: list[tuple[bytes, int, int, int, int, int]] = []
         self._bases: list[tuple[int, bytes]] = []
         self._queue: list[Buffer] = []
+        self._heads: list[bytes] = []
         self._hashed = blake3(derive_key_context=PACK_CONTEXT)
         self.path, self._fd = disk.open_temporary(tmp)
         self._at = 0
@@ -151,7 +155,7 @@ class PackWriter:
         if block.base is not None:
             self._bases.append((self._at, block.base))
         self._queue += (block.head, *block.payload)
-        self._hashed.update(block.head)
+        self._heads.append(block.head)
         self._at += block.size
 
     def flush(self) -> None:
@@ -160,7 +164,8 @@ class PackWriter:
             self._reserved = True
             self._disk.reserve(self._fd, PACK_BYTES)
         size = self._disk.write(self._fd, self._queue)
-        self._queue = []
+        self._hashed.update(b"".join(self._heads))
+        self._queue, self._heads = [], []
         if self._reserved:
             self._disk.start_writing(self._fd, self._at - size, size)
 
@@ -247,7 +252,7 @@ def _walk(disk: Disk, fd: int, end: int) -> Iterator[tuple[int, memoryview]]:
             if done + length > len(piece):
                 break
             record = piece[done : done + length]
-            check_record(record)
+            _check_sum(record)
             yield at + done, record
             done += length
         if not done:  # one record larger than a read, or a file that is shorter than it should be
@@ -255,7 +260,9 @@ def _walk(disk: Disk, fd: int, end: int) -> Iterator[tuple[int, memoryview]]:
             if done > end - at:
                 raise Damaged("record reaches into what follows the records")
             record = memoryview(disk.read_at(fd, done, at))
-            check_record(record)
+            if len(record) != done:
+                raise Damaged("record ends too early")
+            _check_sum(record)
             yield at, record
         at += done
 
@@ -263,8 +270,13 @@ def _walk(disk: Disk, fd: int, end: int) -> Iterator[tuple[int, memoryview]]:
 def _read_id(disk: Disk, fd: int, end: int, rest: int) -> bytes:
     """The id of a pack by what the file holds.  Raises Damaged where a record is not sound."""
     hashed = blake3(disk.read_at(fd, HEADER_BYTES, 0), derive_key_context=PACK_CONTEXT)
+    heads: list[bytes] = []
     for _, record in _walk(disk, fd, end):
-        hashed.update(_head(record))
+        heads.append(bytes(_head(record)))
+        if len(heads) >= MEMBERS:
+            hashed.update(b"".join(heads))
+            heads = []
+    hashed.update(b"".join(heads))
     hashed.update(disk.read_at(fd, rest, end))
     return hashed.digest()
 
@@ -290,10 +302,14 @@ def check_record(record: Buffer) -> None:
     """Compare a whole record with its checksum.  Raises Damaged."""
     if record_length(record) != len(record):
         raise Damaged("record is not of the length that it says")
-    magic, codec, members, size, stored, checksum = _RECORD.unpack_from(record)
-    found = xxh3_64(_RECORD.pack(magic, codec, members, size, stored, 0))
-    found.update(memoryview(record)[_RECORD.size :])
-    if found.intdigest() != checksum:
+    _check_sum(memoryview(record))
+
+
+def _check_sum(record: memoryview) -> None:
+    found = xxh3_64(record[:_CHECKED])
+    found.update(_NO_CHECKSUM)
+    found.update(record[_RECORD.size :])
+    if found.intdigest() != _CHECKSUM.unpack_from(record, _CHECKED)[0]:
         raise Damaged("record does not have its checksum")
 
 
