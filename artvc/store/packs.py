@@ -398,6 +398,11 @@ class Pack:
         table, count = self._table()
         return table[: count * ENTRY_BYTES]
 
+    def index_start(self) -> int:
+        """Where the records end and index, bases and trailer begin.  Raises Damaged as :meth:`index`."""
+        table, _ = self._table()
+        return self.size() - TRAILER_BYTES - len(table)
+
     def bases(self) -> Iterator[tuple[bytes, bytes]]:
         """The ids of the objects that are stored as deltas, each with its base's.  Raises Damaged as :meth:`index`."""
         table, count = self._table()

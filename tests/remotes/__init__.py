@@ -1,0 +1,1 @@
+"""Remotes: one suite that all kinds pass, and what is particular to each."""
