@@ -20,7 +20,7 @@ from xxhash import xxh3_64_intdigest
 from artvc.errors import Damaged, StorageError, StorageFull
 from artvc.model.ids import ID_SIZE, Kind
 from artvc.store.fsio import Disk
-from artvc.store.packs import PACK_SUFFIX, Pack, Place, index_places, is_pack_name
+from artvc.store.packs import END_BYTES, PACK_SUFFIX, Pack, Place, index_places, is_pack_name, read_end
 
 _MAGIC: Final = b"ARTVCMIX"
 _FORMAT: Final = 1
@@ -115,11 +115,13 @@ class PackIndex:
         packs: directory of packs.
         cache: directory for the merged file.
         tmp: directory for temporary files.
+        ends: the directory holds only the ends of packs that are elsewhere, under the same names.
     """
 
-    def __init__(self, disk: Disk, *, packs: str, cache: str, tmp: str) -> None:
+    def __init__(self, disk: Disk, *, packs: str, cache: str, tmp: str, ends: bool = False) -> None:
         self._disk = disk
         self._packs = packs
+        self._ends = ends
         self._file = os.path.join(cache, "packs.idx")
         self._tmp = tmp
         self._merged: Merged | None = None
@@ -194,8 +196,18 @@ class PackIndex:
             self._merge_if_due()
 
     def _take(self, name: str) -> None:
+        path = os.path.join(self._packs, name + PACK_SUFFIX)
+        if self._ends:
+            try:
+                self._take_index(name, read_end(name, self._disk.read_file(path, limit=END_BYTES)).entries)
+            except FileNotFoundError:
+                return
+            except (Damaged, StorageError) as exc:
+                self._known.add(name)
+                self._bad[name] = Damaged(str(exc))
+            return
         try:
-            pack = Pack.open(self._disk, os.path.join(self._packs, name + PACK_SUFFIX))
+            pack = Pack.open(self._disk, path)
         except FileNotFoundError:
             return
         try:

@@ -9,7 +9,7 @@ import contextlib
 import os
 import threading
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
 from artvc.errors import Damaged, NotFound
@@ -78,6 +78,8 @@ class Objects:
         self._blocks: OrderedDict[tuple[str, int], Buffer] = OrderedDict()
         self._lock = threading.RLock()
         self._loaded = False
+        # Brings chunks that are not here from where they are, or raises NotFound; None where there is no such place.
+        self.lend: Callable[[Sequence[Id]], None] | None = None
 
     def refresh(self) -> None:
         """Look for packs that have come or gone."""
@@ -108,6 +110,8 @@ class Objects:
                 self.close()
                 self.index.discard_cache()
                 self.index.refresh()
+            if kind == Kind.CHUNK and self.lend is not None and self.index.find(wanted) is None:
+                self.lend([wanted])
             return self._get(kind, wanted)
 
     def _get(self, kind: Kind, wanted: Id) -> bytes:
@@ -245,6 +249,9 @@ class Objects:
             NotFound, Damaged: as :meth:`get`.
         """
         places = [self.find(one) for one in wanted]
+        if self.lend is not None and None in places:
+            self.lend([one for one, place in zip(wanted, places, strict=True) if place is None])
+            places = [self.find(one) for one in wanted]
         # Fresh memory costs as much as reading into it: the buffer goes from one run, and one call, to the next.
         buffer = self._buffers.pop() if self._buffers else bytearray(_RUN_BYTES)
         at = 0

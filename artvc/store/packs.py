@@ -49,6 +49,7 @@ _TRAILER_MAGIC: Final = b"ARTVCIDX"
 HEADER_BYTES: Final = _HEADER.size
 ENTRY_BYTES: Final = _ENTRY.size
 TRAILER_BYTES: Final = _TRAILER.size
+END_BYTES: Final = 64 * 1024 * 1024  # index, bases and trailer of a pack: a pack of the smallest objects has less
 _READ: Final = 1024 * 1024
 _RESERVE: Final = 4 * 1024 * 1024  # a pack that grows beyond this will likely be a full one
 
@@ -101,6 +102,19 @@ def encode_block(
     table = b"".join(_MEMBER.pack(kind, size, raw) for kind, raw, size in members)
     head = _record_head(stored, len(members), len(data), table)
     return Block(head, stored.pieces, tuple(members), len(head) + stored.size, stored.base)
+
+
+def copied_block(record: Buffer) -> Block:
+    """A record as it stands in a pack, to be appended to another one.
+
+    Raises:
+        Damaged: the record is not sound.
+    """
+    check_record(record)
+    view = memoryview(record)
+    head = _head(view)
+    members = tuple(Member(_KINDS[kind], raw, size) for kind, size, raw in _MEMBER.iter_unpack(head[_RECORD.size :]))
+    return Block(bytes(head), (view[len(head) :],), members, len(view), record_base(record))
 
 
 def _record_head(stored: codecs.Encoded, members: int, size: int, table: bytes) -> bytes:
@@ -403,6 +417,11 @@ class Pack:
         table, _ = self._table()
         return self.size() - TRAILER_BYTES - len(table)
 
+    def end(self) -> bytes:
+        """The bytes from the index on, as :func:`read_end` takes them.  Raises Damaged as :meth:`index`."""
+        start = self.index_start()
+        return self._disk.read_at(self._fd, self.size() - start, start)
+
     def bases(self) -> Iterator[tuple[bytes, bytes]]:
         """The ids of the objects that are stored as deltas, each with its base's.  Raises Damaged as :meth:`index`."""
         table, count = self._table()
@@ -511,6 +530,52 @@ def _check_members(
         check_object(kind, wanted, memoryview(data)[inside : inside + size])
         yield wanted, kind, at, len(record), inside, size
         inside += size
+
+
+class PackEnd(NamedTuple):
+    """What a pack ends with, as it lies apart from the pack.
+
+    Attributes:
+        size: bytes of the whole pack.
+        entries: the index as stored: ENTRY_BYTES an object, sorted by id.
+        bases: id of each object that is stored as a delta, and its base's.
+    """
+
+    size: int
+    entries: bytes
+    bases: dict[bytes, bytes]
+
+
+def read_end(name: str, end: Buffer) -> PackEnd:
+    """Take the end of a pack apart, from its index on.
+
+    Args:
+        name: the pack's id in hex digits.
+        end: the bytes.
+
+    Raises:
+        Damaged: they are no whole end of that pack, or point out of it.
+    """
+    view = memoryview(end)
+    table = view[:-TRAILER_BYTES]
+    if len(view) < TRAILER_BYTES:
+        raise Damaged(f"the index of pack {name[:12]} is too short")
+    magic, start, count, version, checksum, pack_id = _TRAILER.unpack(view[-TRAILER_BYTES:])
+    if magic != _TRAILER_MAGIC or version != FORMAT or pack_id.hex() != name:
+        raise Damaged(f"the index of pack {name[:12]} has a damaged trailer")
+    rest = len(table) - count * ENTRY_BYTES
+    if not 0 <= rest <= count * _BASE.size or rest % _BASE.size or xxh3_64_intdigest(table) != checksum:
+        raise Damaged(f"the index of pack {name[:12]} is damaged")
+    entries = bytes(table[: count * ENTRY_BYTES])
+    for raw, kind, offset, length, _, _ in _ENTRY.iter_unpack(entries):
+        if kind not in _KINDS or offset < HEADER_BYTES or offset + length > start or length > codecs.STORED_BYTES * 2:
+            raise Damaged(f"the index of pack {name[:12]} has a place for {raw.hex()[:12]} that is not in the pack")
+    bases = {}
+    for number, base in _BASE.iter_unpack(table[count * ENTRY_BYTES :]):
+        if number >= count:
+            raise Damaged(f"the index of pack {name[:12]} names the base of an object that it has not")
+        bases[entries[number * ENTRY_BYTES : number * ENTRY_BYTES + ID_SIZE]] = base
+    return PackEnd(start + len(view), entries, bases)
 
 
 def index_places(pack: str, index: bytes) -> Iterator[tuple[bytes, Place]]:

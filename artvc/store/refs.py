@@ -223,18 +223,7 @@ class RefLog:
         return body
 
     def _read_checkpoint(self, number: int) -> RefState:
-        body = self._read_checked(self._path(number, "checkpoint"), CHECKPOINT_BYTES)
-        # The checksum says that artvc wrote it; the full check of form would double the time of every command.
-        found = json.loads(body)
-        head, refs = found.get("head"), found.get("refs")
-        if found.get("number") != number or not isinstance(head, str) or not isinstance(refs, dict):
-            raise Damaged(f"checkpoint {number} is malformed")
-        state = RefState(number=number, head=Id.parse(head))
-        for name, value in refs.items():
-            if not _REF.match(name) or not isinstance(value, dict):
-                raise Damaged(f"checkpoint {number} has a malformed ref")
-            state.set(name, value)
-        return state
+        return read_checkpoint(number, self._disk.read_file(self._path(number, "checkpoint"), limit=CHECKPOINT_BYTES))
 
     def history(self, *, newest_first: bool = True) -> Iterator[Transaction]:
         """All transactions.  Raises Damaged."""
@@ -264,7 +253,7 @@ class RefLog:
                     self._disk.fsync_dir(self._dir)
                     return None
                 body = _encode_transaction(state, edits, time=time, who=who, why=why)
-                number, found = state.number + 1, transaction_id(body)
+                number = state.number + 1
                 # Another process's last transaction may not be durable yet; after a power cut ours must never
                 # be there without it.
                 self._disk.fsync_dir(self._dir)
@@ -273,9 +262,7 @@ class RefLog:
                     self._disk.fsync_dir(root)
                     self._disk.fsync_dir(os.path.dirname(root))
                 try:
-                    self._disk.create_file(
-                        self._path(number, "json"), body + b"\n" + found.hex().encode() + b"\n", tmp=self._tmp
-                    )
+                    self._disk.create_file(self._path(number, "json"), _with_id(body), tmp=self._tmp)
                 except FileExistsError:
                     continue
                 transaction = _decode_transaction(body, number)
@@ -283,19 +270,96 @@ class RefLog:
                 self._write_checkpoint_if_due()
                 return transaction
 
+    def accept(self, number: int, data: bytes) -> None:
+        """Take up a transaction of another log that this one is a copy of.
+
+        The copy can be had again, so it is not made durable.
+
+        Args:
+            number: of the transaction.
+            data: its file.
+
+        Raises:
+            Damaged: it is no transaction, or does not follow the last one.
+        """
+        transaction = read_transaction(number, data)
+        self.state().fold(transaction)
+        self._disk.write_file(self._path(number, "json"), data, tmp=self._tmp, durable=False)
+        self._write_checkpoint_if_due()
+
+    def accept_checkpoint(self, number: int, data: bytes) -> None:
+        """Take up a checkpoint of another log that this one is a copy of, in place of what leads up to it.
+
+        Raises:
+            Damaged: it is no checkpoint.
+        """
+        self._state = read_checkpoint(number, data)
+        self._loaded, self._checkpoint = True, number
+        self._disk.write_file(self._path(number, "checkpoint"), data, tmp=self._tmp, durable=False)
+
     def _write_checkpoint_if_due(self) -> None:
         """Spare readers the fold of a long log; losing a checkpoint loses nothing."""
         state = self._state
         due = max(_CHECKPOINT_EVERY, len(state.refs) // 64)
         if state.number - self._checkpoint < due or state.head is None:
             return
-        body = codec.encode_json({"head": state.head.hex(), "number": state.number, "refs": {**state.refs}})
-        data = body + b"\n" + transaction_id(body).hex().encode() + b"\n"
         self._checkpoint = state.number
+        path = self._path(state.number, "checkpoint")
         try:
-            self._disk.write_file(self._path(state.number, "checkpoint"), data, tmp=self._tmp, durable=False)
+            self._disk.write_file(path, encode_checkpoint(state), tmp=self._tmp, durable=False)
         except (StorageError, StorageFull):
             return
+
+
+def encode_checkpoint(state: RefState) -> bytes:
+    """The file of a checkpoint after the last transaction of a state, of which there must be one."""
+    head = state.head.hex() if state.head else ""
+    return _with_id(codec.encode_json({"head": head, "number": state.number, "refs": {**state.refs}}))
+
+
+def read_checkpoint(number: int, data: bytes) -> RefState:
+    """The state in the file of a checkpoint.  Raises Damaged."""
+    body, _, check = data.partition(b"\n")
+    if check != transaction_id(body).hex().encode() + b"\n":
+        raise Damaged(f"checkpoint {number} does not have its checksum")
+    try:
+        # The checksum says that artvc wrote it; the full check of form would double the time of every command.
+        found = json.loads(body)
+        head, refs = found.get("head"), found.get("refs")
+        if found.get("number") != number or not isinstance(head, str) or not isinstance(refs, dict):
+            raise Damaged(f"checkpoint {number} is malformed")
+        state = RefState(number=number, head=Id.parse(head))
+    except (ValueError, AttributeError, RecursionError) as exc:
+        raise Damaged(f"checkpoint {number} is malformed") from exc
+    for name, value in refs.items():
+        if not _REF.match(name) or not isinstance(value, dict):
+            raise Damaged(f"checkpoint {number} has a malformed ref")
+        state.set(name, value)
+    return state
+
+
+def encode_transaction(state: RefState, edits: Sequence[RefEdit], *, time: str, who: str, why: str) -> bytes:
+    """The file of the transaction that follows a state.
+
+    Raises:
+        Conflict: an edit expects another value than there is.
+    """
+    return _with_id(_encode_transaction(state, _checked(edits, state), time=time, who=who, why=why))
+
+
+def read_transaction(number: int, data: bytes) -> Transaction:
+    """The transaction in a file of the log.  Raises Damaged."""
+    body, _, check = data.partition(b"\n")
+    if check != transaction_id(body).hex().encode() + b"\n":
+        raise Damaged(f"transaction {number} does not have its checksum")
+    try:
+        return _decode_transaction(body, number)
+    except InvalidInput as exc:
+        raise Damaged(f"transaction {number} is malformed: {exc}") from exc
+
+
+def _with_id(body: bytes) -> bytes:
+    return body + b"\n" + transaction_id(body).hex().encode() + b"\n"
 
 
 def _checked(edits: Sequence[RefEdit], state: RefState) -> tuple[RefEdit, ...]:

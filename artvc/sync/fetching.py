@@ -1,0 +1,290 @@
+"""Taking over what a remote has of history: refs, commits, trees; data stays there until it is needed.
+
+Nothing that arrives is trusted.  It lies in quarantine, apart from the repository, until all of it was looked at: sizes
+before memory is taken for them, every object against its id and its form, every ref, and whether everything that the
+new refs lead to is there.  Only then it moves into the repository: first the packs, then the notes about the remote.
+"""
+
+import contextlib
+import os
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from artvc.errors import Damaged, NotFound, RemoteError
+from artvc.model.ids import Id, Kind
+from artvc.model.links import links
+from artvc.model.objects import JsonObject
+from artvc.remotes.base import Piece, PieceKind, Remote
+from artvc.repo import Repository
+from artvc.store.fsio import Disk
+from artvc.store.index import PackIndex
+from artvc.store.objects import Objects
+from artvc.store.packs import END_BYTES, META, PACK_SUFFIX, Pack, read_end
+from artvc.store.refs import CHECKPOINT_BYTES, TRANSACTION_BYTES, RefState, read_checkpoint, read_transaction
+from artvc.sync import merging
+from artvc.sync.tracking import Tracking
+
+Advance = Callable[[int], None]
+
+_PACK_BYTES: Final = 128 * 1024 * 1024  # a metadata pack; ours have 32 MiB, or a single larger object
+_LOG_BYTES: Final = 2 * 1024 * 1024 * 1024  # of transactions in one fetch
+_TOKEN_BYTES: Final = 64 * 1024
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fetched:
+    """What a fetch brought.
+
+    Attributes:
+        transactions, packs: of the remote's log, and metadata packs.
+        bytes: that came.
+    """
+
+    transactions: int
+    packs: int
+    bytes: int
+
+
+def fetch(repo: Repository, tracking: Tracking, remote: Remote, *, advance: Advance | None = None) -> Fetched:
+    """Bring the notes about a remote, and the history that it has, up to date.
+
+    Args:
+        repo: this repository.
+        tracking: the notes.
+        remote: the remote.
+        advance: called with bytes that came.
+
+    Raises:
+        RemoteError, NotFound: by the remote.
+        Damaged: what it sent is not what it should be; nothing of it counts.
+        StorageFull, StorageError: this repository's disk.
+    """
+    tracking.make()
+    with contextlib.ExitStack() as stack:
+        quarantine = stack.enter_context(_Quarantine(repo, tracking))
+        try:
+            for piece in remote.history(tracking.known()):
+                quarantine.take(piece, advance or (lambda _: None))
+            quarantine.check()
+        except Damaged as exc:
+            raise Damaged(f"{remote.url} sent what is not sound: {exc.message}", hint=_HINT) from exc
+        quarantine.admit()
+        return quarantine.fetched()
+
+
+_HINT: Final = "nothing of it was taken over; if its history was replaced, 'artvc remote remove' and 'add' begin anew"
+
+
+class _Quarantine:
+    """A place apart from the repository for what has not been looked at."""
+
+    def __init__(self, repo: Repository, tracking: Tracking) -> None:
+        self._repo = repo
+        self._tracking = tracking
+        self._disk: Disk = repo.disk
+        self._root, fd = repo.disk.open_temporary(str(repo.dir / "tmp"))
+        repo.disk.close(fd)
+        repo.disk.discard(self._root)
+        for path in (self._root, *map(self._path, ("packs", "data", "cache", "tmp"))):
+            repo.disk.mkdir(path)
+        self._objects = Objects(repo.disk, self._root)
+        self._data = PackIndex(
+            repo.disk, packs=self._path("data"), cache=self._path("cache", "data"), tmp=self._path("tmp"), ends=True
+        )
+        self._before = tracking.state().refs.copy()
+        self._state = _copy(tracking.state())
+        self._log: list[tuple[PieceKind, int, str]] = []
+        self._packs: list[Id] = []
+        self._indexes: list[Id] = []
+        self._gone: list[Id] = []
+        self._token: bytes | None = None
+        self._bytes = self._log_bytes = 0
+
+    def __enter__(self) -> "_Quarantine":
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._objects.close()
+        for what in ("packs", "data", os.path.join("cache", "data"), "cache", "tmp", ""):
+            with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+                for name in self._disk.listdir(self._path(what)):
+                    self._disk.discard(self._path(what, name))
+                self._disk.rmdir(self._path(what))
+
+    def _path(self, *parts: str) -> str:
+        return os.path.join(self._root, *parts)
+
+    # -- taking -------------------------------------------------------------------------------------------
+
+    def take(self, piece: Piece, advance: Advance) -> None:
+        """Take one piece in.  Raises Damaged."""
+        counted = self._counted(piece.data, advance)
+        if piece.kind in (PieceKind.TRANSACTION, PieceKind.CHECKPOINT):
+            self._take_log(piece, counted)
+        elif piece.kind == PieceKind.METADATA and piece.id is not None:
+            path = self._path("packs", piece.id.hex() + PACK_SUFFIX)
+            self._disk.write_file(path, _limited(counted, _PACK_BYTES), tmp=self._path("tmp"), durable=True)
+            self._packs.append(piece.id)
+            self._verify(path)
+        elif piece.kind == PieceKind.INDEX and piece.id is not None:
+            end = b"".join(_limited(counted, END_BYTES))
+            read_end(piece.id.hex(), end)
+            path = self._path("data", piece.id.hex() + PACK_SUFFIX)
+            self._disk.write_file(path, end, tmp=self._path("tmp"), durable=False)
+            self._indexes.append(piece.id)
+        elif piece.kind == PieceKind.TOKEN:
+            self._token = b"".join(_limited(counted, _TOKEN_BYTES))
+
+    def _counted(self, data: Iterable[bytes], advance: Advance) -> Iterator[bytes]:
+        for one in data:
+            self._bytes += len(one)
+            advance(len(one))
+            yield one
+
+    def _take_log(self, piece: Piece, data: Iterator[bytes]) -> None:
+        checkpoint = piece.kind == PieceKind.CHECKPOINT
+        raw = b"".join(_limited(data, CHECKPOINT_BYTES if checkpoint else TRANSACTION_BYTES))
+        self._log_bytes += len(raw)
+        if self._log_bytes > _LOG_BYTES:
+            raise Damaged(f"more than {_LOG_BYTES} bytes of transactions")
+        if checkpoint:
+            if piece.number <= self._state.number:
+                raise Damaged(f"checkpoint {piece.number} after transaction {self._state.number}")
+            self._state = read_checkpoint(piece.number, raw)
+        else:
+            self._state.fold(read_transaction(piece.number, raw))
+        path = self._path("tmp", f"{len(self._log)}.{piece.kind.value}")
+        self._disk.write_file(path, raw, tmp=self._path("tmp"), durable=False)
+        self._log.append((piece.kind, piece.number, path))
+
+    def _verify(self, path: str) -> None:
+        pack = Pack.open(self._disk, path)
+        try:
+            if pack.content() != META:
+                raise Damaged(f"pack {pack.name[:12]} is no metadata pack")
+            for trouble in pack.verify():
+                raise trouble
+        finally:
+            pack.close()
+
+    # -- looking ------------------------------------------------------------------------------------------
+
+    def check(self) -> None:
+        """Whether the new refs are sound, and everything that they lead to is there.  Raises Damaged."""
+        self._objects.refresh()
+        self._data.refresh()
+        changed = {ref: value for ref, value in self._state.refs.items() if self._before.get(ref) != value}
+        merging.check(changed)
+        seen: set[bytes] = set()
+        todo: list[tuple[Kind, Id]] = [one for ref, value in changed.items() for one in roots(ref, value)]
+        while todo:
+            kind, wanted = todo.pop()
+            if kind == Kind.CHUNK:
+                if not self._has_chunk(wanted):
+                    raise Damaged(f"chunk {wanted.short} is in none of its packs")
+            elif wanted not in seen and not self._tracking.has(kind, wanted):
+                seen.add(wanted)
+                todo += links(kind, self._get(kind, wanted))
+
+    def _has_chunk(self, chunk: Id) -> bool:
+        return (
+            self._data.find(chunk) is not None
+            or self._tracking.place(chunk) is not None
+            or self._repo.objects.find(chunk) is not None
+        )
+
+    def _get(self, kind: Kind, wanted: Id) -> bytes:
+        if self._objects.find(wanted) is not None:
+            return self._objects.get(kind, wanted)
+        try:
+            return self._repo.objects.get(kind, wanted)
+        except NotFound as exc:
+            raise Damaged(f"{kind.word} {wanted.short} is missing") from exc
+
+    # -- admitting ----------------------------------------------------------------------------------------
+
+    def admit(self) -> None:
+        """Move everything into the repository and the notes."""
+        self._objects.close()
+        packs = str(self._repo.dir / "packs")
+        for pack in self._packs:
+            path = self._path("packs", pack.hex() + PACK_SUFFIX)
+            end = _end_of(self._disk, path)
+            self._disk.rename(path, os.path.join(packs, pack.hex() + PACK_SUFFIX))
+            self._tracking.take_index(pack, end, metadata=True)
+        self._disk.fsync_dir(packs)
+        for pack in self._indexes:
+            end = self._disk.read_file(self._path("data", pack.hex() + PACK_SUFFIX), limit=END_BYTES)
+            self._tracking.take_index(pack, end, metadata=False)
+        for kind, number, path in self._log:
+            raw = self._disk.read_file(path, limit=CHECKPOINT_BYTES)
+            if kind == PieceKind.CHECKPOINT:
+                self._tracking.log.accept_checkpoint(number, raw)
+            else:
+                self._tracking.log.accept(number, raw)
+        for pack in self._gone:
+            self._tracking.drop_index(pack)
+        self._tracking.took(self._token)
+        self._repo.objects.refresh()
+
+    def fetched(self) -> Fetched:
+        """What came."""
+        transactions = sum(kind == PieceKind.TRANSACTION for kind, _, _ in self._log)
+        return Fetched(transactions=transactions, packs=len(self._packs), bytes=self._bytes)
+
+
+def roots(ref: str, value: JsonObject) -> Iterator[tuple[Kind, Id]]:
+    """The objects that a ref keeps."""
+    kind = ref.partition("/")[0]
+    keys = {"artifacts": ("artifact", "commit"), "properties": ("id",), "runs": ("commit",)}.get(kind, ())
+    kinds = {"artifact": Kind.ARTIFACT, "commit": Kind.COMMIT, "id": Kind.PROPERTIES}
+    for key in keys:
+        found = value.get(key)
+        if isinstance(found, str):
+            yield kinds[key], Id.parse(found)
+
+
+def _limited(data: Iterable[bytes], limit: int) -> Iterator[bytes]:
+    """Pass bytes on, but not more than a limit.  Raises Damaged."""
+    left = limit
+    for one in data:
+        left -= len(one)
+        if left < 0:
+            raise Damaged(f"something of more than {limit} bytes, which is the most that it may have")
+        yield one
+
+
+def _copy(state: RefState) -> RefState:
+    copy = RefState(number=state.number, head=state.head)
+    for ref, value in state.refs.items():
+        copy.set(ref, value)
+    return copy
+
+
+def _end_of(disk: Disk, path: str) -> bytes:
+    """The bytes of a pack from its index on."""
+    pack = Pack.open(disk, path)
+    try:
+        return pack.end()
+    finally:
+        pack.close()
+
+
+def settle_lost_reply(tracking: Tracking, number: int, transaction: bytes) -> bool:
+    """Whether a transaction whose reply was lost is the one that the remote has under its number.
+
+    Args:
+        tracking: brought up to date since.
+        number: of the transaction.
+        transaction: its file.
+
+    Raises:
+        RemoteError: that can't be seen any more.
+    """
+    try:
+        return tracking.log.read(number).id == read_transaction(number, transaction).id
+    except FileNotFoundError as exc:
+        if tracking.state().number < number:
+            return False
+        raise RemoteError("the remote's log went on too far to see what became of the push") from exc

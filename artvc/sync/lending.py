@@ -1,0 +1,362 @@
+"""Data that lies elsewhere until it is needed: from a remote's packs into packs of this repository.
+
+The notes about each remote say which of its packs holds a chunk, and where.  Of remotes that give parts of packs only
+the needed parts are asked for; of others a pack comes as a whole, and everything in it that is of use is kept, so that
+it need not come twice.  Each record is checked, decoded and hashed before it is written.
+"""
+
+import contextlib
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+
+from artvc.errors import ArtvcError, Damaged, NotFound
+from artvc.model import merkle
+from artvc.model.ids import Id, Kind
+from artvc.model.objects import Content, Entry, EntryKind
+from artvc.remotes.base import Remote
+from artvc.repo import Repository, Version
+from artvc.store.fsio import Buffer
+from artvc.store.packs import (
+    DATA,
+    Block,
+    PackWriter,
+    check_object,
+    copied_block,
+    decode_record,
+    index_places,
+)
+from artvc.sync.tracking import DEFAULT, Tracking, names_of
+
+Advance = Callable[[int], None]
+Open = Callable[[str], Remote]
+
+_GAP: Final = 8 * 1024  # bytes between two wanted parts that are cheaper to read than to ask twice
+_PART: Final = 8 * 1024 * 1024
+_LATER: Final = 64 * 1024 * 1024  # bytes of records that wait for their bases
+_WHOLE: Final = 0.9  # of a pack: from here on all of it is asked for
+
+
+class _Range(NamedTuple):
+    """A part of a pack.
+
+    Attributes:
+        pack: its name.
+        start, end: the part.
+        records: those in it that are wanted: offset in the pack, bytes, base where there is one.
+        chunks: ids that are wanted of it.
+    """
+
+    pack: str
+    start: int
+    end: int
+    records: tuple[tuple[int, int, bytes | None], ...]
+    chunks: frozenset[bytes]
+
+    def holds(self, some: set[Id]) -> bool:
+        """Whether one of some chunks is in it."""
+        return not self.chunks.isdisjoint(some)
+
+
+@dataclass(slots=True)
+class Brought:
+    """What came.
+
+    Attributes:
+        chunks: that were missing and are here now.
+        bytes: that travelled.
+    """
+
+    chunks: int = 0
+    bytes: int = 0
+
+
+class Lender:
+    """Brings missing chunks from the remotes of a repository.
+
+    Args:
+        repo: the repository.
+        open_remote: opens a remote by its name; called when one is needed first.
+        only: names of the remotes to ask, in order; None: all, the default one first.
+        jobs: parts to ask for at once.
+        planned: called with the bytes that will travel.
+        advance: called with bytes that travelled.
+    """
+
+    def __init__(
+        self,
+        repo: Repository,
+        open_remote: Open,
+        *,
+        only: Sequence[str] | None = None,
+        jobs: int = 4,
+        planned: Callable[[int], None] = lambda _: None,
+        advance: Advance = lambda _: None,
+    ) -> None:
+        self._repo = repo
+        self._open_remote = open_remote
+        everyone = sorted(names_of(repo), key=lambda name: (name != DEFAULT, name))
+        self._names = list(only) if only is not None else everyone
+        self._trackings = {name: Tracking(repo, name) for name in self._names}
+        self._remotes: dict[str, Remote] = {}
+        self._jobs = jobs
+        self._planned = planned
+        self._advance = advance
+
+    def close(self) -> None:
+        """Close the remotes that were opened."""
+        while self._remotes:
+            self._remotes.popitem()[1].close()
+
+    def has(self, chunk: bytes) -> bool:
+        """Whether a remote is known to have a chunk."""
+        return any(tracking.place(chunk) is not None for tracking in self._trackings.values())
+
+    def bring(self, wanted: Iterable[Id]) -> Brought:
+        """Bring chunks that are not here.
+
+        Args:
+            wanted: ids; those that are here cost nothing.
+
+        Raises:
+            NotFound: no remote has one of them.
+            RemoteError, RemoteDenied: by a remote, where no other has it.
+            Damaged: what came is not what it should be; nothing of it was kept.
+        """
+        objects = self._repo.objects
+        objects.refresh()
+        missing = {one for one in wanted if objects.find(one) is None}
+        brought = Brought()
+        trouble: ArtvcError | None = None
+        for name in self._names:
+            if not missing:
+                break
+            there = {one for one in missing if self._trackings[name].place(one) is not None}
+            if not there:
+                continue
+            try:
+                self._from(name, there, brought)
+            except ArtvcError as exc:
+                trouble = trouble or exc
+            objects.refresh()
+            missing = {one for one in missing if objects.find(one) is None}
+        if missing:
+            if trouble is not None:
+                raise trouble
+            one = min(missing)
+            raise NotFound(
+                f"chunk {one.short} is not in this repository" + (", nor on its remotes" if self._names else ""),
+                hint="'artvc fetch' looks what the remotes have by now" if self._names else None,
+            )
+        return brought
+
+    def bring_tree(self, trees: Iterable[Entry]) -> Brought:
+        """Bring all that some entries of trees consist of.  Raises as :meth:`bring`."""
+        return self.bring(_chunks(self._repo, trees))
+
+    # -- one remote ---------------------------------------------------------------------------------------
+
+    def _from(self, name: str, wanted: set[Id], brought: Brought) -> None:
+        tracking = self._trackings[name]
+        remote = self._remote(name)
+        if not remote.ranged:
+            wanted = self._all_of_their_packs(tracking, wanted)
+        bases = {base for base in self._bases(tracking, wanted) if self._repo.objects.find(base) is None}
+        self._take(remote, tracking, wanted, bases, brought)
+
+    def _remote(self, name: str) -> Remote:
+        if name not in self._remotes:
+            self._remotes[name] = self._open_remote(name)
+        return self._remotes[name]
+
+    def _bases(self, tracking: Tracking, wanted: Iterable[Id]) -> Iterator[Id]:
+        for one in wanted:
+            place = tracking.place(one)
+            base = tracking.end(place.pack).bases.get(one) if place is not None else None
+            if base is not None:
+                yield Id(base)
+
+    def _all_of_their_packs(self, tracking: Tracking, wanted: set[Id]) -> set[Id]:
+        """What packs that come as a whole have besides, if it can be used without further packs."""
+        packs = {place.pack for one in wanted if (place := tracking.place(one)) is not None}
+        found = set(wanted)
+        for pack in packs:
+            end = tracking.end(pack)
+            for raw, place in index_places(pack, end.entries):
+                base = end.bases.get(raw)
+                at = tracking.place(base) if base is not None else None
+                near = base is None or self._repo.objects.find(base) is not None or (at and at.pack in packs)
+                if near and place.kind == Kind.CHUNK and self._repo.objects.find(raw) is None:
+                    found.add(Id(raw))
+        return found
+
+    def _take(self, remote: Remote, tracking: Tracking, wanted: set[Id], bases: set[Id], brought: Brought) -> None:
+        """Bring chunks, and the bases that they are stored as differences to."""
+        ranges = sorted(_ranges(tracking, wanted | bases, ranged=remote.ranged), key=lambda one: not one.holds(bases))
+        self._planned(sum(one.end - one.start for one in ranges))
+        with contextlib.closing(_Keeper(self._repo)) as keeper:
+            later: list[bytes] = []
+            for blocks, waiting in self._fetched(remote, ranges):
+                keeper.keep(blocks)
+                later += waiting
+                if sum(map(len, later)) > _LATER:
+                    keeper.seal()
+                    keeper.keep([self._checked(record, {}) for record in later])
+                    later = []
+            keeper.seal()
+            if later:  # deltas that came before what they are differences to
+                keeper.keep([self._checked(record, {}) for record in later])
+                keeper.seal()
+        brought.chunks += len(wanted | bases)
+        brought.bytes += sum(one.end - one.start for one in ranges)
+
+    def _fetched(self, remote: Remote, ranges: Sequence["_Range"]) -> Iterator[tuple[list[Block], list[bytes]]]:
+        """Ask for several parts at once; what came of each, in order."""
+        with ThreadPoolExecutor(max(1, min(self._jobs, len(ranges))), "artvc-fetch") as pool:
+            waiting: deque[Future[tuple[list[Block], list[bytes]]]] = deque()
+            left = iter(ranges)
+            try:
+                while True:
+                    while len(waiting) < self._jobs and (one := next(left, None)) is not None:
+                        waiting.append(pool.submit(self._fetch, remote, one))
+                    if not waiting:
+                        return
+                    yield waiting.popleft().result()
+            finally:
+                for future in waiting:
+                    future.cancel()
+
+    def _fetch(self, remote: Remote, part: "_Range") -> tuple[list[Block], list[bytes]]:
+        """Ask for a part of a pack and check the records that are wanted; those whose base is not here are put off."""
+        buffer = bytearray()
+        size = part.end - part.start
+        with remote.download(Id.parse(part.pack), start=part.start, end=part.end) as pieces:
+            for piece in pieces:
+                buffer += piece
+                self._advance(len(piece))
+                if len(buffer) > size:
+                    raise Damaged(f"{remote.url} sent more of pack {part.pack[:12]} than was asked for")
+        if len(buffer) != size:
+            raise Damaged(f"{remote.url} sent {len(buffer)} bytes of pack {part.pack[:12]} instead of {size}")
+        view = memoryview(buffer)
+        found: list[Block] = []
+        near: dict[bytes, Buffer] = {}
+        later: list[bytes] = []
+        # Deltas come last, for their bases may be in this very part.
+        for offset, length, base in sorted(part.records, key=lambda one: one[2] is not None):
+            record = view[offset - part.start : offset - part.start + length]
+            if base is not None and base not in near and self._repo.objects.find(base) is None:
+                later.append(bytes(record))
+                continue
+            try:
+                found.append(self._checked(record, near))
+            except (Damaged, NotFound) as exc:
+                where = f"pack {part.pack[:12]} of {remote.url}"
+                raise Damaged(f"{where} is damaged at byte {offset}: {exc.message}") from exc
+        return found, later
+
+    def _checked(self, record: Buffer, near: dict[bytes, Buffer]) -> Block:
+        """A record whose objects all hash to their ids; a chunk that may be a base is put into ``near``.
+
+        Raises:
+            Damaged, NotFound: it is not sound, or what it is a difference to is not here.
+        """
+
+        def base(wanted: bytes) -> Buffer:
+            return near[wanted] if wanted in near else self._repo.objects.base(wanted)
+
+        block = copied_block(record)
+        members, data = decode_record(record, base)
+        at = 0
+        for kind, raw, size in members:
+            if kind != Kind.CHUNK:
+                raise Damaged(f"a {kind.word} among data")
+            check_object(kind, raw, memoryview(data)[at : at + size])
+            at += size
+        if len(members) == 1 and block.base is None:
+            near[members[0].id] = data
+        return block
+
+
+class _Keeper:
+    """Writes records into new packs of the repository."""
+
+    def __init__(self, repo: Repository) -> None:
+        self._repo = repo
+        self._packs = str(repo.dir / "packs")
+        self._writer: PackWriter | None = None
+
+    def keep(self, blocks: Iterable[Block]) -> None:
+        """Append records, none of which is there yet."""
+        for block in blocks:
+            if self._writer is not None and not self._writer.fits(block):
+                self._name()
+            if self._writer is None:
+                self._writer = PackWriter(self._repo.disk, str(self._repo.dir / "tmp"), DATA)
+            self._writer.append(block)
+            self._writer.flush()
+
+    def _name(self) -> None:
+        if self._writer is not None:
+            self._writer.seal(self._packs).close()
+            self._writer = None
+
+    def seal(self) -> None:
+        """Make all that was kept durable, and found."""
+        self._name()
+        self._repo.disk.fsync_dir(self._packs)
+        self._repo.objects.refresh()
+
+    def close(self) -> None:
+        """Drop what was not sealed."""
+        if self._writer is not None:
+            self._writer.abort()
+
+
+def _ranges(tracking: Tracking, wanted: set[Id], *, ranged: bool) -> Iterator[_Range]:
+    """The parts of packs to ask for, in the order of packs."""
+    by_pack: dict[str, dict[int, tuple[int, set[bytes]]]] = {}
+    for one in wanted:
+        place = tracking.place(one)
+        if place is not None:
+            _, ids = by_pack.setdefault(place.pack, {}).setdefault(place.offset, (place.length, set()))
+            ids.add(one)
+    for pack in sorted(by_pack):
+        end = tracking.end(pack)
+        records = [
+            (offset, length, next((end.bases[one] for one in ids if one in end.bases), None))
+            for offset, (length, ids) in sorted(by_pack[pack].items())
+        ]
+        chunks = [ids for _, (_, ids) in sorted(by_pack[pack].items())]
+        if not ranged or sum(length for _, length, _ in records) >= _WHOLE * end.size:
+            yield _Range(pack, 0, end.size, tuple(records), frozenset().union(*chunks))
+            continue
+        first = 0
+        for number in range(1, len(records) + 1):
+            start, stop = records[first][0], records[number - 1][0] + records[number - 1][1]
+            if number < len(records):
+                offset, length, _ = records[number]
+                if offset - stop <= _GAP and offset + length - start <= _PART:
+                    continue
+            yield _Range(pack, start, stop, tuple(records[first:number]), frozenset().union(*chunks[first:number]))
+            first = number
+
+
+def _chunks(repo: Repository, entries: Iterable[Entry]) -> Iterator[Id]:
+    """The chunks that entries of trees consist of."""
+    get = repo.objects.get
+    for entry in entries:
+        if entry.kind == EntryKind.DIRECTORY and entry.id is not None:
+            files: Iterable[Entry] = (one for _, one in merkle.walk(entry.id, get))
+        else:
+            files = [entry]
+        for one in files:
+            if one.is_file and one.id is not None:
+                yield from (piece.id for piece in merkle.slices(Content(one.kind, one.id, one.size), get))
+
+
+def entries_of(repo: Repository, version: Version, paths: Sequence[str] = ()) -> list[Entry]:
+    """The entries that stand for a version, or for some paths of it.  Raises NotFound."""
+    return [repo.entry(version, path) for path in paths or [""]]

@@ -1,0 +1,338 @@
+"""Sending what a remote lacks: data packs first, then everything else at once.
+
+A push begins by fetching and merging, so that it never overwrites what others pushed.  Packs of this repository go as
+they are where the remote may have all that is in them; of others only what the pushed refs lead to is taken, so that
+what was deleted or belongs to nobody stays at home.  Cut off anywhere, a push is simply repeated: what arrived is not
+sent again, and what was not published does not count.
+"""
+
+import contextlib
+import os
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import BinaryIO, Final
+
+from artvc.errors import Conflict, NotFound, RemoteError
+from artvc.model.ids import Id, Kind
+from artvc.model.links import links
+from artvc.remotes.base import Publication, Remote, Upload
+from artvc.repo import Repository
+from artvc.store.packs import (
+    DATA,
+    META,
+    PACK_SUFFIX,
+    Block,
+    Member,
+    Pack,
+    PackWriter,
+    Place,
+    copied_block,
+    encode_block,
+    index_places,
+)
+from artvc.store.refs import RefEdit, encode_transaction
+from artvc.sync.fetching import Advance, fetch, roots, settle_lost_reply
+from artvc.sync.joining import difference, join, shared_refs
+from artvc.sync.merging import Renumbered
+from artvc.sync.tracking import Tracking
+
+_ATTEMPTS: Final = 100  # of others who were first each time
+_SOLID: Final = 256 * 1024
+
+
+@dataclass(slots=True, kw_only=True)
+class Pushed:
+    """What a push did, or would do.
+
+    Attributes:
+        edits: the names that it changed on the remote.
+        pulled: the names that it brought here, for others had changed them.
+        renumbered: our versions that got other numbers, because others had theirs.
+        objects: metadata objects and chunks that were sent.
+        packs, bytes: that were sent; packs that an earlier push had left there don't count.
+    """
+
+    edits: tuple[RefEdit, ...] = ()
+    pulled: tuple[RefEdit, ...] = ()
+    renumbered: list[Renumbered] = field(default_factory=list)
+    objects: int = 0
+    packs: int = 0
+    bytes: int = 0
+
+
+def push(
+    repo: Repository,
+    tracking: Tracking,
+    remote: Remote,
+    *,
+    now: Callable[[], str],
+    who: str,
+    settled: Mapping[str, str],
+    dry_run: bool = False,
+    jobs: int = 4,
+    planned: Callable[[int], None] = lambda _: None,
+    advance: Advance = lambda _: None,
+) -> Pushed:
+    """Bring a remote up to what this repository has.
+
+    Args:
+        repo: this repository.
+        tracking: the notes about the remote.
+        remote: the remote.
+        now, who: for the ref logs of both.
+        settled: what becomes of aliases that both sides moved, see :func:`artvc.sync.merging.merge`.
+        dry_run: only say what would be sent.
+        jobs: packs to send at once.
+        planned: called with the bytes of data that will be sent.
+        advance: called with bytes of data that were sent.
+
+    Raises:
+        Conflict: an alias was moved on both sides; nothing was changed.
+        NotFound: data that the remote lacks is not here either.
+        RemoteError, RemoteDenied: by the remote; what arrived is not sent again.
+        Damaged: what is to be sent, or what the remote has, is not sound.
+    """
+    report = Pushed()
+    for _ in range(_ATTEMPTS):
+        fetch(repo, tracking, remote)
+        joined = join(
+            repo, tracking, now=now(), who=who, why=f"merge {tracking.name}", settled=settled, dry_run=dry_run
+        )
+        report.pulled += joined.edits
+        report.renumbered += joined.renumbered
+        edits = difference(tracking.state().refs, shared_refs(repo.state()))
+        if not edits:
+            return report
+        with _Shipment(repo, tracking) as shipment:
+            shipment.collect(edits)
+            report.edits = tuple(edits)
+            report.objects = shipment.objects
+            if dry_run:
+                report.packs, report.bytes = shipment.estimate()
+                return report
+            data = shipment.data_packs()
+            sent = _upload(remote, data, jobs=jobs, planned=planned, advance=advance)
+            report.packs += len(sent)
+            report.bytes += sum(one.size for one in sent)
+            if _publish(repo, tracking, remote, edits, data, shipment.metadata_packs(), now=now(), who=who):
+                report.bytes += sum(one.size for one in shipment.metadata_packs())
+                return report
+    raise Conflict(f"others pushed to {remote.url} all the time, {_ATTEMPTS} times in a row", hint="push again")
+
+
+def _upload(
+    remote: Remote,
+    packs: Sequence[Upload],
+    *,
+    jobs: int,
+    planned: Callable[[int], None],
+    advance: Advance,
+) -> list[Upload]:
+    """Send the data packs that are not there; returns them."""
+    there = remote.packs() if packs else frozenset()
+    lacking = [one for one in packs if one.id not in there]
+    planned(sum(one.size for one in lacking))
+
+    def send(pack: Upload) -> None:
+        remote.upload(pack)
+        advance(pack.size)
+
+    with ThreadPoolExecutor(max(1, min(jobs, len(lacking) or 1)), "artvc-push") as pool:
+        futures = [pool.submit(send, one) for one in lacking]
+        try:
+            for future in futures:
+                future.result()
+        finally:
+            for future in futures:
+                future.cancel()
+    return lacking
+
+
+def _publish(
+    repo: Repository,
+    tracking: Tracking,
+    remote: Remote,
+    edits: Sequence[RefEdit],
+    data: Sequence[Upload],
+    metadata: Sequence[Upload],
+    *,
+    now: str,
+    who: str,
+) -> bool:
+    """Make it count; False: somebody else was first."""
+    state = tracking.state()
+    number = state.number + 1
+    transaction = encode_transaction(state, edits, time=now, who=who, why="push")
+    publication = Publication(
+        number=number, transaction=transaction, previous=state.head, metadata=metadata, indexes=data
+    )
+    try:
+        if not remote.publish(publication):
+            return False
+    except RemoteError:
+        # The answer may have been lost, and not the push: what the remote has says which.
+        fetch(repo, tracking, remote)
+        if not settle_lost_reply(tracking, number, transaction):
+            raise
+        tracking.agree()
+        return True
+    for pack in metadata:
+        tracking.take_index(pack.id, pack.index, metadata=True)
+    for pack in data:
+        tracking.take_index(pack.id, pack.index, metadata=False)
+    tracking.log.accept(number, transaction)
+    tracking.took(None)
+    tracking.agree()
+    return True
+
+
+class _Shipment:
+    """What is to be sent, and the packs that are made for it."""
+
+    def __init__(self, repo: Repository, tracking: Tracking) -> None:
+        self._repo = repo
+        self._disk = repo.disk
+        self._tracking = tracking
+        self._tmp = str(repo.dir / "tmp")
+        self._chunks: dict[bytes, Place] = {}
+        self._members: list[tuple[Member, bytes]] = []
+        self._writers: dict[int, PackWriter] = {}
+        self._made: dict[int, list[Upload]] = {DATA: [], META: []}
+        self._paths: list[str] = []
+        self._size = 0
+        self.objects = 0
+
+    def __enter__(self) -> "_Shipment":
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        for writer in self._writers.values():
+            writer.abort()
+        for path in self._paths:
+            self._disk.discard(path)
+
+    def collect(self, edits: Sequence[RefEdit]) -> None:
+        """Find what the new refs lead to and the remote lacks; metadata is packed on the way.
+
+        Raises:
+            NotFound, Damaged: it is not here, or not sound.
+        """
+        seen: set[bytes] = set()
+        todo = [one for edit in edits if edit.new is not None for one in roots(edit.name, edit.new)]
+        while todo:
+            kind, wanted = todo.pop()
+            if kind == Kind.CHUNK:
+                if wanted not in self._chunks and not self._tracking.has(kind, wanted):
+                    self._chunks[wanted] = self._place(wanted)
+                continue
+            if wanted in seen or self._tracking.has(kind, wanted):
+                continue
+            seen.add(wanted)
+            data = self._repo.objects.get(kind, wanted)
+            todo += links(kind, data)
+            self._members.append((Member(kind, wanted, len(data)), data))
+            self._size += len(data)
+            if self._size >= _SOLID:
+                self._flush_metadata()
+        self._flush_metadata()
+        self.objects = len(seen) + len(self._chunks)
+
+    def _place(self, chunk: Id) -> Place:
+        place = self._repo.objects.find(chunk)
+        if place is None:
+            raise NotFound(
+                f"chunk {chunk.short} is neither here nor on {self._tracking.name}",
+                hint="another remote may have it: 'artvc pull --all REMOTE' brings it here",
+            )
+        return place
+
+    def _flush_metadata(self) -> None:
+        if self._members:
+            members = [member for member, _ in self._members]
+            self._append(META, encode_block(members, b"".join(data for _, data in self._members)))
+        self._members, self._size = [], 0
+
+    def _append(self, content: int, block: Block) -> None:
+        writer = self._writers.get(content)
+        if writer is not None and not writer.fits(block):
+            self._seal(content)
+            writer = None
+        if writer is None:
+            writer = self._writers[content] = PackWriter(self._disk, self._tmp, content)
+        writer.append(block)
+        writer.flush()
+
+    def _seal(self, content: int) -> None:
+        writer = self._writers.pop(content, None)
+        if writer is None:
+            return
+        pack = writer.seal(self._tmp)
+        self._paths.append(pack.path)
+        try:
+            self._made[content].append(self._as_upload(pack))
+        finally:
+            pack.close()
+
+    def _as_upload(self, pack: Pack) -> Upload:
+        path = pack.path
+
+        def open_again() -> BinaryIO:
+            return os.fdopen(self._disk.open_read(path), "rb")
+
+        return Upload(id=Id.parse(pack.name), size=pack.size(), open=open_again, index=pack.end())
+
+    def estimate(self) -> tuple[int, int]:
+        """Packs and bytes of data that would be sent, nearly: records are counted whole."""
+        records = {(place.pack, place.offset): place.length for place in self._chunks.values()}
+        return len({pack for pack, _ in records}), sum(records.values())
+
+    def metadata_packs(self) -> list[Upload]:
+        """The metadata packs."""
+        self._seal(META)
+        return self._made[META]
+
+    def data_packs(self) -> list[Upload]:
+        """The data packs: ours where the remote may have all that is in them, else new ones."""
+        by_pack: dict[str, set[bytes]] = {}
+        for chunk, place in self._chunks.items():
+            by_pack.setdefault(place.pack, set()).add(chunk)
+        found = []
+        for name in sorted(by_pack):
+            with contextlib.closing(self._open(name)) as pack:
+                if self._may_have_all(pack):
+                    found.append(self._as_upload(pack))
+                else:
+                    self._copy(pack, by_pack[name])
+        self._seal(DATA)
+        return found + self._made[DATA]
+
+    def _open(self, name: str) -> Pack:
+        return Pack.open(self._disk, os.path.join(str(self._repo.dir / "packs"), name + PACK_SUFFIX))
+
+    def _goes_or_is_there(self, chunk: bytes) -> bool:
+        return chunk in self._chunks or self._tracking.place(chunk) is not None
+
+    def _may_have_all(self, pack: Pack) -> bool:
+        return all(map(self._goes_or_is_there, pack.ids())) and all(
+            self._goes_or_is_there(base) for _, base in pack.bases()
+        )
+
+    def _copy(self, pack: Pack, wanted: set[bytes]) -> None:
+        """Copy the records of some chunks into a new pack."""
+        bases = dict(pack.bases())
+        records: dict[int, list[tuple[bytes, Place]]] = {}
+        for raw, place in index_places(pack.name, pack.index()):
+            records.setdefault(place.offset, []).append((raw, place))
+        for offset in sorted(records):
+            members = records[offset]
+            kept = [raw for raw, _ in members if raw in wanted]
+            if not kept:
+                continue
+            whole = all(self._goes_or_is_there(raw) for raw, _ in members)
+            if whole and all(raw not in bases or self._goes_or_is_there(bases[raw]) for raw in kept):
+                self._append(DATA, copied_block(pack.record(offset, members[0][1].length)))
+                continue
+            data = [self._repo.objects.get(Kind.CHUNK, Id(raw)) for raw in kept]
+            block = [Member(Kind.CHUNK, raw, len(one)) for raw, one in zip(kept, data, strict=True)]
+            self._append(DATA, encode_block(block, b"".join(data)))

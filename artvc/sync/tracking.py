@@ -1,0 +1,218 @@
+"""What this repository knows of a remote: ``.artvc/remotes/<name>/``.
+
+    refs/      a copy of the remote's ref log
+    data/      the index of each of its data packs, under the pack's name
+    metadata/  the same of its metadata packs, whose objects are in this repository
+    base       the refs that both sides agreed on when they were merged last (as a checkpoint)
+    token      what the remote wants to be given back
+
+All of it can be had again from the remote; so nothing here is made durable, and what is damaged is dropped and fetched
+anew.  Where it is stale, more is sent or asked for than would be needed, never less: a push looks at the remote first.
+"""
+
+import contextlib
+import os
+from collections.abc import Iterator
+from typing import Final
+
+from artvc.errors import Damaged, NotFound, StorageError
+from artvc.model.ids import Id, Kind
+from artvc.model.objects import JsonObject
+from artvc.remotes.base import Known
+from artvc.repo import Repository
+from artvc.settings import lookup
+from artvc.store.index import PackIndex
+from artvc.store.packs import END_BYTES, PACK_SUFFIX, PackEnd, Place, index_places, read_end
+from artvc.store.refs import CHECKPOINT_BYTES, RefLog, RefState, encode_checkpoint, read_checkpoint
+
+DIRECTORY: Final = "remotes"
+DEFAULT: Final = "origin"
+_TOKEN_BYTES: Final = 64 * 1024
+_ENDS_KEPT: Final = 64
+
+
+class Tracking:
+    """The notes about one remote.
+
+    Args:
+        repo: this repository.
+        name: of the remote.
+    """
+
+    def __init__(self, repo: Repository, name: str) -> None:
+        self.name = name
+        self._disk = repo.disk
+        self._root = str(repo.dir / DIRECTORY / name)
+        self._parent = str(repo.dir / DIRECTORY)
+        self._tmp = str(repo.dir / "tmp")
+        self.log = RefLog(repo.disk, self._root)
+        self.data = self._index("data")
+        self.metadata = self._index("metadata")
+        self._ends: dict[str, PackEnd] = {}
+        self._loaded = False
+
+    def _index(self, what: str) -> PackIndex:
+        cache = os.path.join(self._root, f"{what}-index")
+        return PackIndex(self._disk, packs=self._path(what), cache=cache, tmp=self._tmp, ends=True)
+
+    def _path(self, *parts: str) -> str:
+        return os.path.join(self._root, *parts)
+
+    def make(self) -> None:
+        """Make the directories."""
+        for path in (self._parent, self._root, *map(self._path, ("refs", "tmp", "data", "metadata"))):
+            self._disk.ensure_dir(path)
+
+    @property
+    def exists(self) -> bool:
+        """Whether there are notes."""
+        return os.path.isdir(self._path("refs"))
+
+    def load(self) -> None:
+        """Take up what is on disk; what is damaged is dropped."""
+        if self._loaded or not self.exists:
+            return
+        try:
+            self.log.state()
+        except Damaged:
+            self.forget()
+            self.make()
+        self.data.refresh()
+        self.metadata.refresh()
+        self._loaded = True
+
+    def state(self) -> RefState:
+        """The remote's refs, as they were when it was looked at last."""
+        self.load()
+        return self.log.state() if self.exists else RefState()
+
+    def known(self) -> Known:
+        """What need not be fetched again."""
+        self.load()
+        if not self.exists:
+            return Known()
+        token = b""
+        with contextlib.suppress(FileNotFoundError, StorageError):
+            token = self._disk.read_file(self._path("token"), limit=_TOKEN_BYTES)
+        return Known(
+            number=self.log.state().number,
+            metadata=frozenset(map(Id.parse, self.metadata.packs)),
+            indexes=frozenset(map(Id.parse, self.data.packs)),
+            token=token,
+        )
+
+    def forget(self) -> None:
+        """Drop all notes, but for what both sides agreed on."""
+        for what in ("refs", "data", "metadata", "data-index", "metadata-index"):
+            with contextlib.suppress(FileNotFoundError):
+                for name in self._disk.listdir(self._path(what)):
+                    self._disk.discard(self._path(what, name))
+        self._disk.discard(self._path("token"))
+        self.log = RefLog(self._disk, self._root)
+        self.data, self.metadata = self._index("data"), self._index("metadata")
+        self._ends.clear()
+        self._loaded = False
+
+    def remove(self) -> None:
+        """Drop everything about the remote."""
+        self.forget()
+        self._disk.discard(self._path("base"))
+        for what in ("refs", "data", "metadata", "data-index", "metadata-index", "tmp", ""):
+            with contextlib.suppress(FileNotFoundError, StorageError):
+                self._disk.rmdir(self._path(what))
+
+    def take_index(self, pack: Id, end: bytes, *, metadata: bool) -> None:
+        """Note what a pack of the remote holds.
+
+        Raises:
+            Damaged: the index is not whole.
+        """
+        found = read_end(pack.hex(), end)
+        for raw, kind in _kinds(found):
+            if (kind == Kind.CHUNK) == metadata:
+                raise Damaged(f"pack {pack.short} has {Kind(kind).word} {raw.hex()[:12]}, which does not belong there")
+        where = "metadata" if metadata else "data"
+        self._disk.write_file(self._path(where, pack.hex() + PACK_SUFFIX), end, tmp=self._tmp, durable=False)
+
+    def drop_index(self, pack: Id) -> None:
+        """Note that the remote has a pack no more."""
+        for where in ("data", "metadata"):
+            self._disk.discard(self._path(where, pack.hex() + PACK_SUFFIX))
+
+    def took(self, token: bytes | None) -> None:
+        """All that came is noted: look it up from now on, and keep the remote's token."""
+        self.data.refresh()
+        self.metadata.refresh()
+        if token is not None:
+            self._disk.write_file(self._path("token"), token, tmp=self._tmp, durable=False)
+
+    def has(self, kind: Kind, wanted: bytes) -> bool:
+        """Whether the remote has an object."""
+        self.load()
+        return self.exists and (self.data if kind == Kind.CHUNK else self.metadata).find(wanted) is not None
+
+    def place(self, chunk: bytes) -> Place | None:
+        """Where the remote has a chunk, or None."""
+        self.load()
+        return self.data.find(chunk) if self.exists else None
+
+    def end(self, pack: str) -> PackEnd:
+        """What a data pack of the remote ends with.
+
+        Raises:
+            NotFound, Damaged: it is not noted, or no longer whole.
+        """
+        if pack not in self._ends:
+            try:
+                raw = self._disk.read_file(self._path("data", pack + PACK_SUFFIX), limit=END_BYTES)
+            except FileNotFoundError as exc:
+                raise NotFound(f"the index of pack {pack[:12]} of {self.name} is not here") from exc
+            while len(self._ends) >= _ENDS_KEPT:
+                del self._ends[next(iter(self._ends))]
+            self._ends[pack] = read_end(pack, raw)
+        return self._ends[pack]
+
+    # -- what both sides agreed on ------------------------------------------------------------------------
+
+    def base(self) -> dict[str, JsonObject]:
+        """The refs of the last merge; {} where there was none, or the note is damaged."""
+        try:
+            raw = self._disk.read_file(self._path("base"), limit=CHECKPOINT_BYTES)
+            number = int.from_bytes(raw[:8], "big")
+            return read_checkpoint(number, raw[8:]).refs
+        except (FileNotFoundError, StorageError, Damaged):
+            return {}
+
+    def agree(self) -> None:
+        """Both sides have the remote's refs as they are known now."""
+        state = self.state()
+        if state.head is not None:
+            data = state.number.to_bytes(8, "big") + encode_checkpoint(state)
+            self._disk.write_file(self._path("base"), data, tmp=self._tmp, durable=False)
+
+
+def _kinds(end: PackEnd) -> Iterator[tuple[bytes, int]]:
+    return ((raw, place.kind) for raw, place in index_places("", end.entries))
+
+
+# -- the configuration -------------------------------------------------------------------------------------
+
+
+def names_of(repo: Repository) -> list[str]:
+    """The names of the remotes, sorted."""
+    section = repo.config.get("remote")
+    return sorted(section) if isinstance(section, dict) else []
+
+
+def url_of(repo: Repository, name: str) -> str:
+    """The address of a remote.
+
+    Raises:
+        NotFound: there is no remote of that name.
+    """
+    found = lookup(repo.config, f"remote.{name}.url")
+    if found is None:
+        known = names_of(repo)
+        hint = f"there are: {', '.join(known)}" if known else "'artvc remote add origin URL' makes one"
+        raise NotFound(f"no remote {name!r}", hint=hint)
+    return found
