@@ -27,8 +27,9 @@ from typing import Final
 
 from artvc.errors import ArtvcError, Damaged, LimitExceeded, NotFound, RemoteDenied, RemoteError
 from artvc.model.ids import Id, transaction_id
+from artvc.remotes.address import Address, Surroundings
 from artvc.remotes.base import Capabilities, Known, Piece, PieceKind, Publication, Upload
-from artvc.remotes.object_store import ObjectStore
+from artvc.remotes.object_store import Access, ObjectStore
 from artvc.repo import check_format, format_file
 from artvc.store.packs import DATA, HEADER_BYTES, META
 from artvc.store.refs import TRANSACTION_BYTES
@@ -43,6 +44,16 @@ _FORMAT_BYTES: Final = 64 * 1024
 _CONTENT_AT: Final = 9
 _RACERS: Final = 8
 _RACES: Final = 3
+
+
+def connect(address: Address, surroundings: Surroundings) -> "BucketRemote":
+    """The remote at the address of a bucket.
+
+    Raises:
+        InvalidInput: obstore is not installed, or what the environment says is malformed.
+    """
+    access = Access.from_environment(address.scheme, surroundings.environ)
+    return BucketRemote(ObjectStore(address.scheme, address.bucket, access), address.prefix)
 
 
 class BucketRemote:
