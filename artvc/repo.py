@@ -211,9 +211,8 @@ class Repository:
         repo = cls(root, settings, disk)
         if project is not None:
             repo.set_config("project.default", project)
-        body = codec.encode_json(_FORMAT)
         try:
-            disk.create_file(os.path.join(base, "format"), _checksummed(body), tmp=str(repo.dir / "tmp"))
+            disk.create_file(os.path.join(base, "format"), format_file(), tmp=str(repo.dir / "tmp"))
         except FileExistsError:
             return cls.open(root, settings, disk), False
         return repo, True
@@ -224,18 +223,7 @@ class Repository:
             raw = self.disk.read_file(path, limit=_SMALL_FILE)
         except (FileNotFoundError, StorageError) as exc:
             raise NotARepository(f"not an artvc repository: {self.root}", hint="run 'artvc init' to make one") from exc
-        body, _, _ = raw.partition(b"\n")
-        if _checksummed(body) != raw:
-            raise Damaged(f"{path} is damaged", hint="restore it from another copy of the repository")
-        try:
-            found = codec.decode_json(body)
-        except MalformedObject as exc:
-            raise Damaged(f"{path} is damaged: {exc}") from exc
-        if found != _FORMAT:
-            raise UnsupportedFormat(
-                f"{self.root} has repository format {found.get('version')!r} with {found.get('chunking')!r}",
-                hint="a newer artvc reads it",
-            )
+        check_format(raw, path)
 
     def __enter__(self) -> Self:
         return self
@@ -617,6 +605,36 @@ def _similar(word: str, known: Iterable[str]) -> str | None:
     import difflib  # noqa: PLC0415 -- only for errors
 
     return next(iter(difflib.get_close_matches(word, itertools.islice(known, _SIMILAR_LIMIT), n=1)), None)
+
+
+def format_file() -> bytes:
+    """The bytes of the file that says how what is stored is cut and hashed."""
+    return _checksummed(codec.encode_json(_FORMAT))
+
+
+def check_format(raw: bytes, path: str) -> None:
+    """Whether a format file is that of this version.
+
+    Args:
+        raw: its bytes.
+        path: for the message.
+
+    Raises:
+        UnsupportedFormat: a newer artvc wrote it.
+        Damaged: nobody did.
+    """
+    body, _, _ = raw.partition(b"\n")
+    if _checksummed(body) != raw:
+        raise Damaged(f"{path} is damaged", hint="restore it from another copy of the repository")
+    try:
+        found = codec.decode_json(body)
+    except MalformedObject as exc:
+        raise Damaged(f"{path} is damaged: {exc}") from exc
+    if found != _FORMAT:
+        raise UnsupportedFormat(
+            f"{path} says repository format {found.get('version')!r} with {found.get('chunking')!r}",
+            hint="a newer artvc reads it",
+        )
 
 
 def _checksummed(body: bytes) -> bytes:

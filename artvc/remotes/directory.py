@@ -21,6 +21,7 @@ from blake3 import blake3
 
 from artvc.errors import Damaged, NotFound, RemoteDenied, RemoteError, StorageError, StorageFull
 from artvc.model.ids import TRANSACTION_CONTEXT, Id, transaction_id
+from artvc.remotes.address import Address, Surroundings
 from artvc.remotes.base import Capabilities, Known, Piece, PieceKind, Publication, Upload
 from artvc.repo import DIRECTORY, Repository
 from artvc.store.fsio import Disk, storage_error
@@ -32,6 +33,11 @@ _READ: Final = 1024 * 1024
 _LOG_NAME = re.compile(r"([0-9]{20})\.(json|checkpoint)\Z")
 _CONTENT_AT: Final = 9
 _CHECK_BYTES: Final = 66  # the second line of a file of the log, and the line feeds around it
+
+
+def connect(address: Address, surroundings: Surroundings) -> "DirectoryRemote":
+    """The remote at the address of a directory."""
+    return DirectoryRemote(Path(address.url), surroundings.disk)
 
 
 class DirectoryRemote:

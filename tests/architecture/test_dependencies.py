@@ -13,6 +13,7 @@ OPTIONAL = {
     "fsspec",
     "lightning",
     "numpy",
+    "obstore",
     "pandas",
     "PIL",
     "pytorch_lightning",
@@ -24,7 +25,7 @@ OPTIONAL = {
 # Run as programs or by pytest, not imported.
 TOOLS = {"hatchling", "import_linter", "mypy", "numpy", "pytest_xdist", "ruff"}
 # Imported by the tests of what uses them, where they may be missing.
-IF_THERE = {"matplotlib", "pandas", "pyyaml"}
+IF_THERE = {"matplotlib", "obstore", "pandas", "pyyaml"}
 
 
 def imported(folder: str) -> set[str]:
