@@ -52,6 +52,16 @@ def author(settings: Settings) -> JsonObject:
     }
 
 
+def signed(author: JsonObject) -> str:
+    """An author as the ref log names one: ``Ada <ada@example.com>``."""
+    return f"{author.get('name', '')} <{author.get('email', '')}>".strip()
+
+
+def signature(settings: Settings) -> str:
+    """Who changes names, for the ref log."""
+    return signed(author(settings))
+
+
 def capture(directory: Path, argv: Sequence[str], *, environment: bool = True) -> Provenance:
     """Look at the surroundings.
 

@@ -194,7 +194,7 @@ def record(
         plan = _plan(state, commit, commit_id, outputs, artifact_ids, property_ids)
         return [*plan.edits, *([RefEdit(closing.ref, closing.value, None)] if closing else [])]
 
-    repo.refs.apply(build, time=commit.ended, who=_who(commit.author), why=why)
+    repo.refs.apply(build, time=commit.ended, who=provenance.signed(commit.author), why=why)
     logged = tuple(
         Logged(
             version=repo.version(commit.project, draft.name, plan.numbers[i]),
@@ -270,10 +270,6 @@ def _number_of(state: RefState, base: str, artifact: Id) -> int | None:
     found = map(names.version_number, refs)  # a link is not a version of this artifact's own
     numbers = [number for number in found if number is not None]
     return max(numbers, default=None)
-
-
-def _who(author: JsonObject) -> str:
-    return f"{author.get('name', '')} <{author.get('email', '')}>".strip()
 
 
 def commit_paths(
@@ -402,7 +398,7 @@ def set_alias(repo: Repository, version: Version, alias: str, *, now: str) -> in
         before[0] = number if isinstance(number, int) else None
         return [RefEdit(ref, old, {"version": version.number})]
 
-    repo.refs.apply(build, time=now, who=_who(provenance.author(repo.settings)), why=f"alias {version.label} {alias}")
+    repo.refs.apply(build, time=now, who=provenance.signature(repo.settings), why=f"alias {version.label} {alias}")
     return before[0]
 
 
@@ -424,7 +420,7 @@ def remove_alias(repo: Repository, project: str, name: str, alias: str, *, now: 
             raise NotFound(f"artifact '{project}/{name}' has no alias {alias!r}")
         return [RefEdit(ref, old, None)]
 
-    who = _who(provenance.author(repo.settings))
+    who = provenance.signature(repo.settings)
     repo.refs.apply(build, time=now, who=who, why=f"remove alias {name}:{alias}")
 
 
@@ -447,7 +443,7 @@ def set_properties(repo: Repository, version: Version, properties: Properties, *
             raise NotFound(f"{version.label} is not there any more")
         return [RefEdit(ref, old, {"id": properties_id.hex()})]
 
-    who = _who(provenance.author(repo.settings))
+    who = provenance.signature(repo.settings)
     return repo.refs.apply(build, time=now, who=who, why=f"properties of {version.label}")
 
 
@@ -481,5 +477,5 @@ def describe_collection(
             new["tags"] = list(said.tags)
         return [RefEdit(ref, old, new)]
 
-    who = _who(provenance.author(repo.settings))
+    who = provenance.signature(repo.settings)
     repo.refs.apply(build, time=now, who=who, why=f"describe {project}/{name}")

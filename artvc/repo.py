@@ -554,6 +554,21 @@ class Repository:
             raise InvalidInput(f"{entry.name!r} is a {entry.kind.name.lower()}, not a file")
         return Content(entry.kind, entry.id, entry.size)
 
+    def bring(self, files: Iterable[Content]) -> None:
+        """Have the bytes of files here at once, where they lie on a remote; reading brings them one by one.
+
+        Raises:
+            NotFound: they are neither here nor there.
+            RemoteError: they could not be had.
+        """
+        if self.objects.lend is None:
+            return
+        find = self.objects.find
+        pieces = (piece.id for content in files for piece in merkle.slices(content, self.objects.get))
+        missing = list(dict.fromkeys(piece for piece in pieces if find(piece) is None))
+        if missing:
+            self.objects.lend(missing)
+
     def open_file(self, entry: Entry) -> io.BufferedReader:
         """A file as a seekable stream of verified bytes.  Raises InvalidInput for what is no regular file."""
         return io.BufferedReader(_FileStream(self, entry), 256 * 1024)

@@ -967,6 +967,7 @@ def _write_files(
 ) -> int:
     """Write files under their own names, or under temporary ones that are put into ``renames``."""
     total = 0
+    repo.bring(repo.content(entry) for _, entry in files)
     with ThreadPoolExecutor(repo.settings.workers, "artvc-checkout") as pool:
         for path, entry in files:
             directory, _, name = path.rpartition("/")

@@ -201,7 +201,9 @@ def _kinds(end: PackEnd) -> Iterator[tuple[bytes, int]]:
 def names_of(repo: Repository) -> list[str]:
     """The names of the remotes, sorted."""
     section = repo.config.get("remote")
-    return sorted(section) if isinstance(section, dict) else []
+    if not isinstance(section, dict):
+        return []
+    return sorted(name for name, one in section.items() if isinstance(one, dict) and isinstance(one.get("url"), str))
 
 
 def url_of(repo: Repository, name: str) -> str:
