@@ -15,9 +15,12 @@ if TYPE_CHECKING:
 # Commands whose first argument is a reference, and options whose value is one.
 REFERENCE_COMMANDS: Final = frozenset({"alias", "cat", "checkout", "log", "ls", "show"})
 # Commands that have subcommands, and those whose argument is a run.
-NESTED: Final = frozenset({"run"})
+NESTED: Final = frozenset({"remote", "run"})
 RUN_COMMANDS: Final = frozenset({"run recover", "run show"})
-REFERENCE_OPTIONS: Final = frozenset({"--input"})
+# Commands whose argument is a remote; the first of pull may be a reference as well.
+REMOTE_COMMANDS: Final = frozenset({"fetch", "pull", "push"})
+REMOTE_SUBCOMMANDS: Final = frozenset({"remote remove", "remote set-url"})
+REFERENCE_OPTIONS: Final = frozenset({"--input", "--ours", "--theirs"})
 # The options, written down so that completion need not import click; a test compares them with the commands'.
 COMMON: Final = "--help --json --quiet"
 OPTIONS: Final = {
@@ -29,11 +32,19 @@ OPTIONS: Final = {
     f"--type {COMMON}",
     "completion": "--help",
     "config": f"--list --show-origin --unset {COMMON}",
+    "fetch": COMMON,
     "fsck": f"--quick {COMMON}",
     "help": COMMON,
     "init": f"--project {COMMON}",
     "log": f"--graph --max-count --oneline --project {COMMON}",
     "ls": f"--long --project --recursive {COMMON}",
+    "pull": f"--all --dry-run --jobs --ours --path --remote --theirs {COMMON}",
+    "push": f"--dry-run --jobs --ours --theirs {COMMON}",
+    "remote": "--help",
+    "remote add": f"--no-check --single-writer {COMMON}",
+    "remote list": COMMON,
+    "remote remove": COMMON,
+    "remote set-url": COMMON,
     "run": "--help",
     "run ls": f"--max-count --project --state {COMMON}",
     "run recover": f"--force {COMMON}",
@@ -46,6 +57,7 @@ OPTIONS: Final = {
 VALUED: Final = frozenset(
     {
         *("-C", "--color", "--path", "--input", "--metadata", "--description", "--tag", "--job-type", "--project"),
+        *("-j", "--jobs", "--ours", "-r", "--remote", "--theirs"),
         *("-a", "--alias", "-m", "--message", "-n", "--name", "--max-count", "--state", "-t", "--type"),
     }
 )
@@ -145,6 +157,14 @@ def candidates(words: list[str]) -> list[str]:
         known = sorted(name.partition(" ")[2] for name in OPTIONS if name.startswith(f"{line.command} "))
     elif line.path in RUN_COMMANDS and len(line.arguments) == 1:
         return runs(line.directory, word)
+    elif line.path in REMOTE_SUBCOMMANDS and len(line.arguments) == 1:
+        known = remotes(line.directory)
+    elif line.command in REMOTE_COMMANDS and not line.arguments:
+        known = remotes(line.directory)
+        if line.command == "pull":
+            return [one for one in known if one.startswith(word)] + references(line.directory, word)
+    elif line.command == "pull":
+        return references(line.directory, word)
     elif line.command == "completion" and not line.arguments:
         known = sorted(SCRIPTS)
     elif line.command in REFERENCE_COMMANDS and not line.arguments:
@@ -161,6 +181,15 @@ def runs(directory: Path, word: str) -> list[str]:
         below = repo.dir / "runs"
         left = set(os.listdir(below)) if below.is_dir() else set()
     return sorted(one for one in recorded | left if one.startswith(word))
+
+
+def remotes(directory: Path) -> list[str]:
+    """The names of the remotes."""
+    from artvc.cli.place import repository_at  # noqa: PLC0415 -- not for completing commands
+
+    with repository_at(directory, os.environ) as repo:
+        section = repo.config.get("remote")
+    return sorted(section) if isinstance(section, dict) else []
 
 
 class _Line:

@@ -51,6 +51,10 @@ class Face:
     def repository(self) -> Repository:
         """The repository of the working directory, or that of ARTVC_DIR.  Raises NotARepository."""
         repo = repository_at(Path.cwd(), self.environ)
+        if repo.config.get("remote"):
+            from artvc.sync.sharing import Work, attach  # noqa: PLC0415 -- only where there are remotes
+
+            attach(repo, Work(environ=self.environ, now=settings_module.now))
         if self.verbose:
             self.note(f"repository {repo.dir}, project {repo.default_project}, {repo.settings.workers} threads")
         return repo

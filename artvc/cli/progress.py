@@ -74,6 +74,10 @@ class Progress:
         """Show from now on how much of what was read is new; the rest is stored already."""
         self._totals = totals
 
+    def expect(self, count: int) -> None:
+        """Note that so many more bytes will have to be done."""
+        self._total = (self._total or 0) + count
+
     def advance(self, count: int) -> None:
         """Note that so many more bytes are done."""
         self._done += count

@@ -14,6 +14,7 @@ import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from artvc.model import names
 from artvc.model.objects import Artifact, Entry, EntryKind, Json, JsonObject, Properties
 
 if TYPE_CHECKING:  # each command brings only the modules that it needs
@@ -22,6 +23,8 @@ if TYPE_CHECKING:  # each command brings only the modules that it needs
     from artvc.maintenance import FsckReport
     from artvc.recording import CommitResult
     from artvc.repo import Collection, Version
+    from artvc.sync.joining import RefEdit
+    from artvc.sync.merging import Renumbered
     from artvc.worktree import CheckoutResult, WorktreeStatus
 
 _HOSTILE: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
@@ -261,6 +264,78 @@ def commit_json(result: CommitResult) -> JsonObject:
         "inputs": [version_json(found.version) for found in result.inputs],
         "warnings": list(result.warnings),
     }
+
+
+def changes_text(edits: Sequence[RefEdit], paint: Paint, *, default: str) -> list[str]:
+    """Lines that say which names a push or pull changed; names in the default project stand without it."""
+    from artvc import history  # noqa: PLC0415 -- most commands need it not
+
+    found = _changes(edits, f"{default}/")
+    lines = []
+    if found.versions:
+        spans = history.in_spans([(f"{name}:v{number}", (name, number)) for name, number in found.versions])
+        lines.append("  " + paint("new", "green") + "      " + ", ".join(map(clean, spans)))
+    if found.deleted:
+        spans = history.in_spans([(f"{name}:v{number}", (name, number)) for name, number in found.deleted])
+        lines.append("  " + paint("deleted", "red") + "  " + ", ".join(map(clean, spans)))
+    moved = [f"{name}:{alias} is {f'v{new}' if new is not None else 'gone'}" for name, alias, _, new in found.aliases]
+    lines += ["  aliases  " + ", ".join(map(clean, moved))] if moved else []
+    lines += ["  runs     " + str(found.runs)] if found.runs else []
+    if not lines:
+        lines.append("  properties of " + counted(found.properties, "version"))
+    return lines
+
+
+def changes_json(edits: Sequence[RefEdit]) -> JsonObject:
+    """Which names a push or pull changed."""
+    found = _changes(edits)
+    aliases: list[Json] = [
+        {"artifact": name, "alias": alias, "old": old, "new": new} for name, alias, old, new in found.aliases
+    ]
+    return {
+        "aliases": aliases,
+        "deleted": [f"{name}:v{number}" for name, number in found.deleted],
+        "runs": found.runs,
+        "versions": [f"{name}:v{number}" for name, number in found.versions],
+    }
+
+
+class _Changes(NamedTuple):
+    """What edits of refs mean: versions as project/artifact and number, aliases with what they stood for."""
+
+    versions: list[tuple[str, int]]
+    deleted: list[tuple[str, int]]
+    aliases: list[tuple[str, str, Json, Json]]
+    runs: int
+    properties: int
+
+
+def _changes(edits: Sequence[RefEdit], prefix: str = "") -> _Changes:
+    versions: list[tuple[str, int]] = []
+    deleted: list[tuple[str, int]] = []
+    aliases: list[tuple[str, str, Json, Json]] = []
+    runs = properties = 0
+    for name, old, new in edits:
+        kind, project, owner, *rest = name.split("/")
+        runs += kind == "runs"
+        properties += kind == "properties"
+        if kind != "artifacts":
+            continue
+        number = names.version_number(rest[0])
+        artifact = f"{project}/{owner}".removeprefix(prefix)
+        if number is None:
+            before, after = (old or {}).get("version"), (new or {}).get("version")
+            aliases.append((artifact, rest[0], before, after))
+        elif old is None or new is None:
+            (versions if old is None else deleted).append((artifact, number))
+    return _Changes(sorted(versions), sorted(deleted), aliases, runs, properties)
+
+
+def renumbered_text(found: Sequence[Renumbered], paint: Paint) -> list[str]:
+    """Lines that say which versions got other numbers."""
+    return [
+        paint("renumbered", "yellow") + clean(f": {one.name}:v{one.old} is now {one.name}:v{one.new}") for one in found
+    ]
 
 
 def checkout_text(version: Version, result: CheckoutResult, shown: str, paint: Paint) -> str:

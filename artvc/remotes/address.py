@@ -14,6 +14,7 @@ refused, and so are secrets, which would be stored and shown.
 
 import enum
 import importlib
+import os
 import re
 import unicodedata
 import urllib.parse
@@ -162,8 +163,7 @@ def _file_path(text: str, rest: str) -> Path:
 
 def _local(text: str, path: Path, *, git: bool = False) -> Address:
     # Without resolving links: an address means what is there when it is used.
-    parts = [part for part in path.parts if part != "."]
-    path = Path(*parts)
+    path = Path(os.path.normpath(path))
     if "\0" in str(path):
         raise _invalid(text, "it has control characters")
     if git or (not (path / DIRECTORY).exists() and _is_git(path)):

@@ -7,7 +7,8 @@ from artvc.errors import Conflict, Damaged, NotFound
 from artvc.model.ids import Id
 from artvc.model.objects import JsonObject
 from artvc.repo import Repository
-from artvc.store.refs import RefEdit, RefState
+from artvc.store.refs import RefEdit as RefEdit
+from artvc.store.refs import RefState
 from artvc.sync import merging
 from artvc.sync.merging import Clash, Merged, Renumbered
 from artvc.sync.tracking import Tracking, names_of
@@ -20,7 +21,7 @@ class Joined:
     """What a merge did here.
 
     Attributes:
-        edits: the names that changed.
+        edits: the names that changed here and are now as they are there.
         renumbered: our versions that got other numbers.
     """
 
@@ -75,7 +76,9 @@ def join(
         transaction = repo.refs.apply(build, time=now, who=who, why=why)
         edits = transaction.edits if transaction else ()
         tracking.agree()
-    return Joined(edits=edits, renumbered=tuple(merged.renumbered))
+    theirs = tracking.state().refs
+    taken = tuple(edit for edit in edits if edit.new == theirs.get(edit.name))
+    return Joined(edits=taken, renumbered=tuple(merged.renumbered))
 
 
 def difference(old: Mapping[str, JsonObject], new: Mapping[str, JsonObject]) -> list[RefEdit]:

@@ -23,6 +23,8 @@ ALLOWED = {
     ("sdk/workspace.py", "start.mkdir"): "the directory that init(dir=...) names",
     ("sdk/workspace.py", "tempfile.mkdtemp"): "a repository of a disabled run, outside of everything",
     ("sdk/workspace.py", "shutil.rmtree"): "and its removal",
+    ("sync/sharing.py", "target.mkdir"): "the directory that a clone goes into",
+    ("sync/sharing.py", "shutil.rmtree"): "and its removal where nothing came",
     ("store/kernel.py", "os.sync"): "a checkout made durable; writes nothing",
     ("store/ingest.py", "os.open"): "source files, for reading",
 }
