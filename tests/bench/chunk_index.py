@@ -14,13 +14,14 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from statistics import median
 
 from xxhash import xxh3_64_intdigest
 
 from artvc.repo import Repository
 from artvc.settings import Settings
 from artvc.store import packs
-from tests.bench.measure import Run, quantile
+from tests.bench.measure import Run
 
 CHUNKS_A_PACK = 500  # of 64 KiB in 32 MiB
 EXTRA_PACKS = 600  # that come later, one by one
@@ -83,14 +84,12 @@ def chunk_index(scratch: Path, chunks: int, rounds: int) -> dict[str, object]:
     look = [sys.executable, "-c", LOOK, str(root), str(scratch / "ids")]
     plain = [sys.executable, "-c", "pass"]
     found: list[dict[str, float]] = []
-    walls: list[float] = []
     empties: list[float] = []
     for _ in range(rounds * 3):
         empties.append(Run(plain, scratch).seconds)
         done = subprocess.run(look, cwd=scratch, capture_output=True, text=True, check=True)
         found.append(json.loads(done.stdout))
-        walls.append(found[-1]["whole process, inside"])
-    inside = {key: quantile([one[key] for one in found]) for key in found[0]}
+    inside = {key: median([one[key] for one in found]) for key in found[0]}
     repo.objects.refresh()
     times = []
     for path, _ in fake_packs(place, EXTRA_PACKS, 2):
@@ -105,7 +104,7 @@ def chunk_index(scratch: Path, chunks: int, rounds: int) -> dict[str, object]:
         "chunks": chunks,
         "packs": chunks // CHUNKS_A_PACK,
         "merged file MB": os.path.getsize(root / ".artvc" / "cache" / "packs.idx") / 1e6,
-        "python -c pass, ms": quantile(empties) * 1000,
+        "python -c pass, ms": median(empties) * 1000,
         "imports, ms": inside["imports"] * 1000,
         "open and one look-up, ms": inside["open and one look-up"] * 1000,
         "the same with packs outside of the merged file, ms": grown["open and one look-up"] * 1000,
