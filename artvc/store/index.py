@@ -1,110 +1,224 @@
 """The merged pack index: which pack holds an object.  A cache: deleted or damaged, it is made again from packs.
 
-Packs are found by listing their directory.  Most are covered by one merged file, mapped into memory (sorted ids,
-their places, a fan-out table); the packs that came since are kept in a dict from their own indexes.  When these
-are more than a quarter of all, the merged file is written anew, so the work is amortised and opening a large
-repository reads only the newest indexes.  On a read-only medium nothing is written and everything still works.
+Packs are found by listing their directory.  Most are covered by one merged file, mapped into memory (entries sorted by
+id, a fan-out table, the names of the packs); the packs that came since are kept in a dict from their own indexes.  When
+these are more than a quarter of all, or many, the merged file is written anew, so that opening a large repository reads
+only the newest indexes.  On a read-only medium nothing is written and everything still works.
+
+Theory.  An entry of the merged file is an entry of a pack's index and the pack's number.  So both taking up a pack and
+merging move bytes and never look into an entry: 10 million take half a second, most of it the disk's.  A look-up takes
+the slot that the fan-out names, halves it to a few kilobytes and lets C search these.
 """
 
-import contextlib
-import heapq
 import itertools
 import mmap
 import os
 import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from xxhash import xxh3_64_intdigest
 
 from artvc.errors import Damaged, StorageError, StorageFull
 from artvc.model.ids import ID_SIZE, Kind
-from artvc.store.fsio import Disk
-from artvc.store.packs import END_BYTES, PACK_SUFFIX, Pack, Place, index_places, is_pack_name, read_end
+from artvc.store.fsio import Buffer, Disk
+from artvc.store.packs import END_BYTES, ENTRY_BYTES, PACK_SUFFIX, Pack, Place, is_pack_name, read_end
 
 _MAGIC: Final = b"ARTVCMIX"
 _FORMAT: Final = 1
-_ITEM = struct.Struct("<32sBIIIII")  # id, kind, offset, length, inside, size, pack number
-_TAIL = struct.Struct("<8sIIQQ")  # magic, format, packs, entries, xxh3 of fan-out and pack names
+_ITEM: Final = ENTRY_BYTES + 4  # an entry of a pack's index and the pack's number
+_SPLIT: Final = struct.Struct(f"<{ID_SIZE}s{_ITEM - ID_SIZE}s")  # id, where
+_WHERE: Final = struct.Struct("<BIIIII")  # kind, offset, length, inside, size, pack number
+_TAIL: Final = struct.Struct("<8sIIQQ")  # magic, format, packs, entries, xxh3 of fan-out and pack names
 _FAN: Final = 1 << 16
+_SLOT: Final = struct.Struct("<2Q")  # first entry of a slot and of the next
+_WINDOW: Final = 64  # entries that are searched as plain bytes
 _LOOSE_PACKS: Final = 64
 _LOOSE_PACKS_LIMIT: Final = 512
-_LOOSE_ENTRIES: Final = 100_000
-_WRITE: Final = 1 << 20
+_LOOSE_ENTRIES: Final = 60_000  # take 25 ms to open
+_LOOSE_ENTRIES_LIMIT: Final = 500_000  # 100 MB of memory
+_WRITE: Final = _ITEM << 14
 
 
 class Merged:
     """The merged index file, mapped: entries sorted by id, a fan-out by the first 16 bits, pack names, tail.
 
     Args:
-        view: the whole file.
+        view: the whole file; its slices are bytes.
 
     Raises:
         Damaged: it is not whole.
     """
 
-    def __init__(self, view: memoryview) -> None:
+    def __init__(self, view: mmap.mmap) -> None:
         if len(view) < _TAIL.size:
             raise Damaged("merged index is cut short")
         magic, version, packs, count, checksum = _TAIL.unpack_from(view, len(view) - _TAIL.size)
-        fan_at = count * _ITEM.size
-        names_at = fan_at + (_FAN + 1) * 8
+        self._fan_at = count * _ITEM
+        names_at = self._fan_at + (_FAN + 1) * 8
         end = names_at + packs * ID_SIZE
         if magic != _MAGIC or version != _FORMAT or end + _TAIL.size != len(view):
             raise Damaged("merged index is cut short")
-        if xxh3_64_intdigest(view[fan_at:end]) != checksum:
+        if xxh3_64_intdigest(memoryview(view)[self._fan_at : end]) != checksum:
             raise Damaged("merged index does not have its checksum")
-        self.packs = [bytes(view[i : i + ID_SIZE]).hex() for i in range(names_at, end, ID_SIZE)]
-        self.count = count
-        self._fan = struct.unpack_from(f"<{_FAN + 1}Q", view, fan_at)
+        names = view[names_at:end].hex()
+        self.packs = [names[at : at + 2 * ID_SIZE] for at in range(0, len(names), 2 * ID_SIZE)]
+        self.count: int = count
         self._view = view
 
-    def find(self, wanted: bytes) -> Iterator[Place]:
-        """All places of an id."""
-        slot = int.from_bytes(wanted[:2], "big")
-        low, high = self._fan[slot], min(self._fan[slot + 1], self.count)
+    def find(self, wanted: bytes) -> Iterator[bytes]:
+        """All places of an id, each as the rest of its entry."""
+        at, high = self._near(wanted)
+        start = at * _ITEM
+        found = (window := self._view[start : (high + 1) * _ITEM]).find(wanted)
+        while found > 0 and found % _ITEM:  # bytes that only look like an id
+            found = window.find(wanted, found + 1)
+        if found < 0:
+            return
+        at += found // _ITEM
+        while at < self.count and self.id(at) == wanted:
+            where = self._view[at * _ITEM + ID_SIZE : (at + 1) * _ITEM]
+            # Entries have no checksum: one that is damaged is passed over, as if the object were not there.
+            if int.from_bytes(where[-4:], "little") < len(self.packs):
+                yield where
+            at += 1
+
+    def place(self, wanted: bytes) -> int:
+        """The number of the first entry that is not before an id."""
+        low, high = self._near(wanted)
         while low < high:
             middle = (low + high) // 2
-            if self._id(middle) < wanted:
+            if self.id(middle) < wanted:
                 low = middle + 1
             else:
                 high = middle
-        while low < self.count and self._id(low) == wanted:
-            # Entries have no checksum: one that is damaged is passed over, as if the object were not there.
-            with contextlib.suppress(Damaged):
-                yield self._entry(low)[1]
-            low += 1
+        return low
 
-    def _id(self, number: int) -> bytes:
-        at = number * _ITEM.size
-        return bytes(self._view[at : at + ID_SIZE])
+    def _near(self, wanted: bytes) -> tuple[int, int]:
+        """Numbers that :meth:`place` is not before and not behind, at most _WINDOW apart."""
+        low, high = _SLOT.unpack_from(self._view, self._fan_at + int.from_bytes(wanted[:2], "big") * 8)
+        while high - low > _WINDOW:
+            middle = (low + high) // 2
+            if self.id(middle) < wanted:
+                low = middle + 1
+            else:
+                high = middle
+        return low, high
 
-    def _entry(self, number: int) -> tuple[bytes, Place]:
-        raw, kind, offset, length, inside, size, pack = _ITEM.unpack_from(self._view, number * _ITEM.size)
-        if pack >= len(self.packs):
-            raise Damaged("merged index names a pack that it does not have")
-        return raw, Place(self.packs[pack], kind, offset, length, inside, size)
+    def id(self, number: int) -> bytes:
+        """The id of an entry."""
+        return self._view[number * _ITEM : number * _ITEM + ID_SIZE]
 
-    def entries(self) -> Iterator[tuple[bytes, Place]]:
-        """All ids and places, sorted by id."""
-        return map(self._entry, range(self.count))
+    def entries(self, start: int, stop: int) -> Iterator[memoryview]:
+        """The bytes of a range of entries, in pieces of at most _WRITE."""
+        whole = memoryview(self._view)[: stop * _ITEM]
+        for at in range(start * _ITEM, stop * _ITEM, _WRITE):
+            yield whole[at : at + _WRITE]
+
+    def fan(self) -> Sequence[int]:
+        """How many entries lie before each slot."""
+        found: Sequence[int] = struct.unpack_from(f"<{_FAN + 1}Q", self._view, self._fan_at)
+        return found
 
 
-def _merged_pieces(packs: list[str], entries: Iterable[tuple[bytes, Place]]) -> Iterator[bytes]:
-    """The bytes of a merged file, piece by piece, from entries sorted by id."""
-    numbers = {name: number for number, name in enumerate(packs)}
+def _numbered(index: bytes, number: int) -> bytes:
+    """A pack's index as entries of the merged file."""
+    count = len(index) // ENTRY_BYTES
+    items = bytearray(count * _ITEM)
+    # Column by column: 53 copies in C, however many entries there are.
+    for column in range(ENTRY_BYTES):
+        items[column::_ITEM] = index[column::ENTRY_BYTES]
+    for column, byte in enumerate(number.to_bytes(4, "little"), ENTRY_BYTES):
+        items[column::_ITEM] = bytes([byte]) * count
+    return bytes(items)
+
+
+def _merged_pieces(old: Merged | None, packs: Sequence[str], items: Sequence[bytes]) -> Iterator[bytes]:
+    """The bytes of a merged file, piece by piece.
+
+    Args:
+        old: the file that it replaces.
+        packs: names of all packs by number, those of the old file first.
+        items: the entries that are not in the old file, sorted.
+    """
+    parts: list[Buffer] = []
+    size = done = 0
     fan = [0] * (_FAN + 1)
-    count = 0
-    piece = bytearray()
-    for raw, at in entries:
-        fan[int.from_bytes(raw[:2], "big") + 1] += 1
-        count += 1
-        piece += _ITEM.pack(raw, at.kind, at.offset, at.length, at.inside, at.size, numbers[at.pack])
-        if len(piece) >= _WRITE:
-            yield bytes(piece)
-            piece.clear()
-    end = struct.pack(f"<{_FAN + 1}Q", *itertools.accumulate(fan)) + b"".join(map(bytes.fromhex, packs))
-    yield bytes(piece) + end + _TAIL.pack(_MAGIC, _FORMAT, len(packs), count, xxh3_64_intdigest(end))
+    for item in items:
+        fan[int.from_bytes(item[:2], "big") + 1] += 1
+        if old is not None:
+            here = old.place(item[:ID_SIZE])
+            parts += old.entries(done, here)
+            size += (here - done) * _ITEM
+            done = here
+        parts.append(item)
+        size += _ITEM
+        if size >= _WRITE:
+            yield b"".join(parts)
+            parts, size = [], 0
+    yield b"".join(parts)
+    counts: Iterator[int] = itertools.accumulate(fan)
+    if old is not None:
+        yield from map(bytes, old.entries(done, old.count))
+        counts = map(int.__add__, counts, old.fan())
+    count = len(items) + (old.count if old is not None else 0)
+    end = struct.pack(f"<{_FAN + 1}Q", *counts) + bytes.fromhex("".join(packs))
+    yield end + _TAIL.pack(_MAGIC, _FORMAT, len(packs), count, xxh3_64_intdigest(end))
+
+
+class _Table:
+    """What is known at a time.  Replaced as a whole, so that a look-up in another thread never sees half of a change.
+
+    Args:
+        merged: the merged file, or None.
+    """
+
+    def __init__(self, merged: Merged | None) -> None:
+        self.merged = merged
+        self.names = [] if merged is None else list(merged.packs)  # of packs by number: those of the file first
+        self.loose: dict[bytes, bytes] = {}  # by id: the rest of its entry
+        self.more: dict[bytes, list[bytes]] = {}  # of ids that are in several loose packs, the others
+
+    def take(self, name: str, index: bytes) -> None:
+        """Take up a loose pack."""
+        self.names.append(name)  # first: who meets its entries needs it
+        items = _numbered(index, len(self.names) - 1)
+        new = dict(_SPLIT.iter_unpack(items))
+        if len(new) * _ITEM == len(items) and self.loose.keys().isdisjoint(new):
+            self.loose.update(new)
+            return
+        for raw, where in _SPLIT.iter_unpack(items):
+            if raw in self.loose:
+                self.more.setdefault(raw, []).append(where)
+            else:
+                self.loose[raw] = where
+
+    def first(self, wanted: bytes) -> bytes | None:
+        """A place of an id, as the rest of its entry, or None."""
+        found = self.loose.get(wanted)
+        if found is None and self.merged is not None:
+            return next(self.merged.find(wanted), None)
+        return found
+
+    def all(self, wanted: bytes) -> Iterator[bytes]:
+        """All places of an id."""
+        if wanted in self.loose:
+            yield self.loose[wanted]
+            yield from self.more.get(wanted, ())
+        if self.merged is not None:
+            yield from self.merged.find(wanted)
+
+    def items(self) -> list[bytes]:
+        """The entries of the loose packs, sorted."""
+        found = [raw + where for raw, where in self.loose.items()]
+        found += [raw + where for raw, places in self.more.items() for where in places]
+        found.sort()
+        return found
+
+    def place(self, where: bytes) -> Place:
+        """What the rest of an entry says."""
+        kind, offset, length, inside, size, number = _WHERE.unpack(where)
+        return Place(self.names[number], kind, offset, length, inside, size)
 
 
 class PackIndex:
@@ -124,18 +238,15 @@ class PackIndex:
         self._ends = ends
         self._file = os.path.join(cache, "packs.idx")
         self._tmp = tmp
-        self._merged: Merged | None = None
-        self._loose: dict[bytes, Place] = {}
-        self._extra: dict[bytes, list[Place]] = {}
-        self._known: set[str] = set()
+        self._table = _Table(None)
+        self._files: set[str] = set()  # of all packs that were looked at
         self._bad: dict[str, Damaged] = {}
-        self._loose_packs: list[str] = []
         self._read_only = False
 
     @property
     def packs(self) -> set[str]:
         """Names of the packs that are known and readable."""
-        return self._known - self._bad.keys()
+        return {file.removesuffix(PACK_SUFFIX) for file in self._files} - self._bad.keys()
 
     @property
     def bad(self) -> dict[str, Damaged]:
@@ -145,26 +256,26 @@ class PackIndex:
     def refresh(self) -> bool:
         """Take up the packs that have come and forget those that have gone; whether there were any."""
         listed = set(self._disk.listdir(self._packs))
-        if not self._known and self._merged is None:
+        if not self._files:
             self._map()
-        gone = {name for name in self._known if name + PACK_SUFFIX not in listed}
+        gone = self._files - listed
         if gone:
-            merged_ones = gone.intersection(self._merged.packs if self._merged else ())
+            merged = self._table.merged
+            in_file = merged is not None and not gone.isdisjoint([name + PACK_SUFFIX for name in merged.packs])
             self.forget()
-            if not merged_ones:
+            if not in_file:
                 self._map()
-        unknown = listed.difference([name + PACK_SUFFIX for name in self._known])
-        fresh = sorted(name[: -len(PACK_SUFFIX)] for name in unknown if is_pack_name(name))
-        for name in fresh:
-            self._take(name)
+        fresh = sorted(filter(is_pack_name, listed - self._files))
+        for file in fresh:
+            self._take(file)
+            if len(self._table.loose) > _LOOSE_ENTRIES_LIMIT:  # the merged file was lost: made again in steps
+                self._merge_if_due()
         self._merge_if_due()
         return bool(fresh or gone)
 
     def forget(self) -> None:
         """Drop everything in memory; the next refresh reads again."""
-        self._merged = None
-        self._loose, self._extra, self._bad = {}, {}, {}
-        self._known, self._loose_packs = set(), []
+        self._table, self._files, self._bad = _Table(None), set(), {}
 
     def discard_cache(self) -> None:
         """Drop the merged file too: it was found to be wrong."""
@@ -173,9 +284,8 @@ class PackIndex:
 
     def _map(self) -> None:
         """Take the merged file if it is there and whole."""
-        self._merged = self._mapped()
-        if self._merged is not None:
-            self._known.update(self._merged.packs)
+        self._table = _Table(self._mapped())
+        self._files = {name + PACK_SUFFIX for name in self._table.names}
 
     def _mapped(self) -> Merged | None:
         try:
@@ -183,7 +293,7 @@ class PackIndex:
         except (FileNotFoundError, StorageError):
             return None
         try:
-            return Merged(memoryview(mmap.mmap(fd, 0, access=mmap.ACCESS_READ)))
+            return Merged(mmap.mmap(fd, 0, access=mmap.ACCESS_READ))
         except (Damaged, ValueError, OSError):
             return None
         finally:
@@ -191,87 +301,79 @@ class PackIndex:
 
     def add(self, pack: Pack) -> None:
         """Take up a pack that was just written."""
-        if pack.name not in self._known:
-            self._take_index(pack.name, pack.index())
+        if pack.name + PACK_SUFFIX not in self._files:
+            self._table.take(pack.name, pack.index())
+            self._files.add(pack.name + PACK_SUFFIX)
             self._merge_if_due()
 
-    def _take(self, name: str) -> None:
-        path = os.path.join(self._packs, name + PACK_SUFFIX)
+    def _take(self, file: str) -> None:
+        path = os.path.join(self._packs, file)
         if self._ends:
-            try:
-                self._take_index(name, read_end(name, self._disk.read_file(path, limit=END_BYTES)).entries)
-            except FileNotFoundError:
-                return
-            except (Damaged, StorageError) as exc:
-                self._known.add(name)
-                self._bad[name] = Damaged(str(exc))
+            self._take_end(file.removesuffix(PACK_SUFFIX), path)
             return
         try:
             pack = Pack.open(self._disk, path)
         except FileNotFoundError:
             return
         try:
-            self._take_index(name, pack.index())
+            self._table.take(pack.name, pack.index())
         except Damaged as exc:
-            self._known.add(name)
-            self._bad[name] = exc
+            self._bad[pack.name] = exc
         finally:
             pack.close()
+        self._files.add(file)
 
-    def _take_index(self, name: str, index: bytes) -> None:
-        for raw, place in index_places(name, index):
-            if raw in self._loose:
-                self._extra.setdefault(raw, []).append(place)
-            else:
-                self._loose[raw] = place
-        self._known.add(name)
-        self._loose_packs.append(name)
+    def _take_end(self, name: str, path: str) -> None:
+        try:
+            self._table.take(name, read_end(name, self._disk.read_file(path, limit=END_BYTES)).entries)
+        except FileNotFoundError:
+            return
+        except (Damaged, StorageError) as exc:
+            self._bad[name] = Damaged(str(exc))
+        self._files.add(name + PACK_SUFFIX)
 
     def find(self, wanted: bytes) -> Place | None:
         """Where an object lies, or None."""
-        found = self._loose.get(wanted)
-        if found is None and self._merged is not None:
-            return next(self._merged.find(wanted), None)
-        return found
+        table = self._table
+        found = table.first(wanted)
+        return None if found is None else table.place(found)
 
     def find_all(self, wanted: bytes) -> list[Place]:
         """All places of an object: the second serves where the first is damaged."""
-        found = [self._loose[wanted]] if wanted in self._loose else []
-        found += self._extra.get(wanted, ())
-        if self._merged is not None:
-            found += self._merged.find(wanted)
-        return found
+        table = self._table
+        return [table.place(where) for where in table.all(wanted)]
 
     def __contains__(self, wanted: bytes) -> bool:
-        return self.find(wanted) is not None
+        return self._table.first(wanted) is not None
 
     def ids(self, kind: Kind | None = None, prefix: bytes = b"") -> Iterator[bytes]:
-        """The ids of all objects (once for each place), or of those of one kind or with a prefix."""
-        for raw, place in self._entries():
-            if (kind is None or place.kind == kind) and raw.startswith(prefix):
-                yield raw
-
-    def _entries(self) -> Iterator[tuple[bytes, Place]]:
-        loose = [*self._loose.items()]
-        loose += [(raw, place) for raw, places in self._extra.items() for place in places]
-        loose.sort()
-        return heapq.merge(self._merged.entries() if self._merged else (), loose)
+        """The ids of all objects (once for each place), or of those of one kind or with a prefix, in no order."""
+        table = self._table
+        merged = table.merged
+        pieces = itertools.chain(
+            [b"".join(table.items())], map(bytes, merged.entries(0, merged.count)) if merged else ()
+        )
+        for piece in pieces:
+            for raw, where in _SPLIT.iter_unpack(piece):
+                if (kind is None or where[0] == kind) and raw.startswith(prefix):
+                    yield raw
 
     def _merge_if_due(self) -> None:
         """Write the merged file when much is outside it.  Look-ups in other threads never miss meanwhile."""
-        inside = len(self._merged.packs) if self._merged else 0
-        packs_due = len(self._loose_packs) > min(max(_LOOSE_PACKS, inside // 4), _LOOSE_PACKS_LIMIT)
-        if self._read_only or not (packs_due or len(self._loose) > _LOOSE_ENTRIES):
+        table = self._table
+        inside = len(table.merged.packs) if table.merged else 0
+        outside = len(table.names) - inside
+        packs_due = outside > min(max(_LOOSE_PACKS, inside // 4), _LOOSE_PACKS_LIMIT)
+        if self._read_only or not (packs_due or len(table.loose) > _LOOSE_ENTRIES):
             return
-        names = [*(self._merged.packs if self._merged else ()), *self._loose_packs]
         try:
             self._disk.ensure_dir(os.path.dirname(self._file))  # people delete caches
-            self._disk.write_file(self._file, _merged_pieces(names, self._entries()), tmp=self._tmp, durable=False)
+            pieces = _merged_pieces(table.merged, table.names, table.items())
+            self._disk.write_file(self._file, pieces, tmp=self._tmp, durable=False)
             merged = self._mapped()
         except (StorageError, StorageFull, FileNotFoundError, Damaged):
             merged = None
         if merged is None:  # a read-only medium, a full disk: the dict serves as well
             self._read_only = True
             return
-        self._merged = merged
-        self._loose, self._extra, self._loose_packs = {}, {}, []
+        self._table = _Table(merged)
