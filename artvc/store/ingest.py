@@ -34,6 +34,7 @@ from artvc.store import codecs, containers
 from artvc.store.fsio import Disk
 from artvc.store.objects import Objects
 from artvc.store.packs import DATA, MEMBERS, META, Block, Member, Pack, PackWriter, encode_block
+from artvc.store.writers import Writer
 
 SMALL: Final = chunking.WHOLE
 SOLID: Final = 256 * 1024
@@ -150,6 +151,7 @@ class Ingest:
     ) -> None:
         self._objects = objects
         self._disk: Disk = objects.disk
+        self._sign = Writer(self._disk, objects.root)
         self._paranoid = paranoid
         self._advance = advance or (lambda _: None)
         self._pool = ThreadPoolExecutor(workers, "artvc-ingest")
@@ -162,7 +164,12 @@ class Ingest:
         self._buffers: list[bytearray] = []
         self._done = False
         self.totals = IngestTotals()
-        objects.refresh()
+        try:
+            objects.look_for_condemned()  # after the sign is up: gc waits for whoever can't know what it condemned
+            objects.refresh()
+        except BaseException:
+            self.close()
+            raise
 
     def __enter__(self) -> "Ingest":
         return self
@@ -182,6 +189,7 @@ class Ingest:
             SourceError: a file can't be read, is no regular file, or changed meanwhile.
             StorageFull, StorageError: the repository's disk.
         """
+        self._objects.look_for_condemned()
         waiting: deque[_Job[T]] = deque()
         batch: list[Source[T]] = []
         size = 0
@@ -376,7 +384,7 @@ class Ingest:
     def _known(self, raw: bytes) -> bool:
         if raw in self._session:
             return True
-        if self._objects.index.find(raw) is None:
+        if not self._objects.lasting(raw):
             return False
         return not self._paranoid or self._objects.sound(raw)
 
@@ -442,6 +450,8 @@ class Ingest:
         pack = future.result()
         try:
             self._objects.index.add(pack)
+            self._objects.relied.add(pack.name)
+            self._objects.written.add(pack.name)
             self._session.difference_update(pack.ids())
         finally:
             pack.close()
@@ -476,6 +486,7 @@ class Ingest:
                 future.result().close()
         self._sealer.shutdown()
         self._buffers.clear()
+        self._sign.close()
 
 
 class Earlier:

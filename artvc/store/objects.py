@@ -9,12 +9,13 @@ import contextlib
 import os
 import threading
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 from artvc.errors import Damaged, NotFound
 from artvc.model.ids import Id, Kind
 from artvc.store.codecs import FetchBase
+from artvc.store.condemned import Condemned
 from artvc.store.fsio import Buffer, Disk
 from artvc.store.index import PackIndex
 from artvc.store.packs import (
@@ -65,12 +66,21 @@ class Objects:
     Args:
         disk: the door.
         root: the ``.artvc`` directory.
+
+    Attributes:
+        relied: packs in which something was found that was then not stored again, and those written here.
+        written: those written here.
     """
 
     def __init__(self, disk: Disk, root: str) -> None:
         self.disk = disk
         self.packs = os.path.join(root, "packs")
         self.tmp = os.path.join(root, "tmp")
+        self.root = root
+        self.condemned = Condemned(disk, root)
+        self.relied: set[str] = set()
+        self.written: set[str] = set()
+        self._passed_over: frozenset[str] = frozenset()
         self.index = PackIndex(disk, packs=self.packs, cache=os.path.join(root, "cache"), tmp=self.tmp)
         self._open: OrderedDict[str, Pack] = OrderedDict()
         self._in_use: dict[Pack, int] = {}
@@ -90,6 +100,54 @@ class Objects:
         if not self._loaded:
             self.refresh()
         return self.index.find(wanted)
+
+    def look_for_condemned(self) -> None:
+        """See which packs gc means to delete: from now on nothing new relies on them."""
+        marks = self.condemned.read()
+        self._passed_over = marks.doomed.union(marks.since)
+
+    def lasting(self, wanted: bytes) -> bool:
+        """Whether a pack has an object that is not condemned; whoever asks relies on it from then on."""
+        place = self.index.find(wanted)
+        if place is None:
+            return False
+        if place.pack in self._passed_over:
+            place = next((one for one in self.index.find_all(wanted) if one.pack not in self._passed_over), None)
+            if place is None:
+                return False
+        self.relied.add(place.pack)
+        return True
+
+    def relied_on_stands(self) -> bool:
+        """Whether no pack that was relied on is gone or about to go.  Raises StorageError."""
+        if not self.relied:
+            return True
+        # In this order: a mark is taken away only after its pack was.
+        if not self.relied.isdisjoint(self.condemned.read().doomed):
+            return False
+        listed = self.disk.listdir(self.packs)
+        return self.relied.issubset(name.removesuffix(PACK_SUFFIX) for name in listed)
+
+    def endangered(self, wanted: Iterable[bytes]) -> bytes | None:
+        """The first of some objects, or of the bases of what was written here, that is gone or about to go.
+
+        Raises:
+            StorageError, Damaged: that can't be seen.
+        """
+        doomed = self.condemned.read().doomed
+        self.refresh()
+        for one in wanted:
+            if all(place.pack in doomed for place in self.index.find_all(one)):
+                return one
+        for name in self.written & self.index.packs:
+            with self._pack(name) as pack:
+                needed = [base for _, base in pack.bases()]
+            for base in needed:
+                try:
+                    self._base(base, doomed)
+                except NotFound:
+                    return base
+        return None
 
     def get(self, kind: Kind, wanted: Id) -> bytes:
         """The bytes of an object, hashed against its id.
@@ -165,15 +223,21 @@ class Objects:
             NotFound: no pack has it other than as a delta itself, which no base may be.
             Damaged: no copy of it can be decoded.
         """
+        return self._base(wanted, frozenset())[1]
+
+    def _base(self, wanted: bytes, but: frozenset[str]) -> tuple[str, Buffer]:
+        """The bytes of a base and the pack that they were read from, which is none of ``but``."""
         trouble: Damaged | None = None
         for place in self.index.find_all(wanted):
+            if place.pack in but:
+                continue
             try:
                 record = self._record(place)
                 if place.kind == Kind.CHUNK and record_base(record) is None:
                     members, data = decode_record(record)
                     if len(members) > 1:
-                        return memoryview(data)[place.inside : place.inside + place.size]
-                    return data
+                        return place.pack, memoryview(data)[place.inside : place.inside + place.size]
+                    return place.pack, data
             except FileNotFoundError:
                 continue
             except Damaged as exc:
@@ -190,17 +254,18 @@ class Objects:
 
         Returns:
             id and bytes of the chunk or, if it is stored as a delta itself, of its base; None where there is none that
-            is sound.  The bytes were hashed: a delta to wrong bytes would be worth nothing.
+            is sound and lasts.  The bytes were hashed: a delta to wrong bytes would be worth nothing.
         """
         place = self.find(wanted)
         if place is None:
             return None
         try:
             root = record_base(self._record(place)) or wanted
-            data = self.base(root)
+            pack, data = self._base(root, self._passed_over)
             check_object(Kind.CHUNK, root, data)
         except (Damaged, NotFound, FileNotFoundError):
             return None
+        self.relied.add(pack)
         return root, data
 
     def _record(self, place: Place) -> bytes:
