@@ -324,7 +324,7 @@ class Repository:
 
     def _vouch(self, edits: Sequence[RefEdit]) -> None:
         """Before names count: refuse them where gc took away what this process relied on."""
-        if not self.objects.relied_on_stands():
+        if edits and not self.objects.relied_on_stands():
             self.check_whole(edits)
 
     def check_whole(self, edits: Sequence[RefEdit]) -> None:
@@ -341,7 +341,7 @@ class Repository:
             for edit in edits:
                 if edit.new is not None:
                     reach.add(edit.name, edit.new)
-            gone = self.objects.endangered(itertools.chain(reach.objects, reach.chunks))
+            gone = self.objects.endangered(reach.objects | reach.chunks)
         except NotFound as exc:
             raise Conflict(f"gc deleted what this names: {exc}", hint="add the files again and repeat this") from exc
         if gone is not None:

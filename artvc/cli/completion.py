@@ -30,10 +30,12 @@ OPTIONS: Final = {
     "completion": "--help",
     "config": f"--list --show-origin --unset {COMMON}",
     "fsck": f"--quick {COMMON}",
+    "gc": f"--dry-run --expired --grace {COMMON}",
     "help": COMMON,
     "init": f"--project {COMMON}",
     "log": f"--graph --max-count --oneline --project {COMMON}",
     "ls": f"--long --project --recursive {COMMON}",
+    "repack": f"--all --dry-run --level {COMMON}",
     "run": "--help",
     "run ls": f"--max-count --project --state {COMMON}",
     "run recover": f"--force {COMMON}",
@@ -46,7 +48,20 @@ OPTIONS: Final = {
 VALUED: Final = frozenset(
     {
         *("-C", "--color", "--path", "--input", "--metadata", "--description", "--tag", "--job-type", "--project"),
-        *("-a", "--alias", "-m", "--message", "-n", "--name", "--max-count", "--state", "-t", "--type"),
+        *(
+            "-a",
+            "--alias",
+            "-m",
+            "--message",
+            "-n",
+            "--name",
+            "--max-count",
+            "--state",
+            "--grace",
+            "--level",
+            "-t",
+            "--type",
+        ),
     }
 )
 CHOICES: Final = {

@@ -82,9 +82,20 @@ class Condemned:
         self._disk.fsync_dir(self.directory)
 
     def pardon(self, packs: Iterable[str]) -> None:
-        """Take all marks of some packs away: they are needed again, or gone.  Raises StorageError."""
+        """Condemn some packs no more; what is doomed stays so.  Raises StorageError."""
+        self._remove(packs, doomed=False)
+
+    def forget(self, packs: Iterable[str]) -> None:
+        """Take all marks of packs away that are gone.  Raises StorageError."""
+        self._remove(packs, doomed=True)
+
+    def _remove(self, packs: Iterable[str], *, doomed: bool) -> None:
         wanted = set(packs)
-        gone = [match[0] for match in filter(None, map(_MARK.match, self._names())) if match[1] in wanted]
+        gone = [
+            match[0]
+            for match in filter(None, map(_MARK.match, self._names()))
+            if match[1] in wanted and (doomed or match[2] != _DOOMED)
+        ]
         for name in gone:
             with contextlib.suppress(FileNotFoundError):
                 self._disk.unlink(os.path.join(self.directory, name))

@@ -245,6 +245,13 @@ class PackIndex:
         loose.sort()
         return heapq.merge(self._merged.entries() if self._merged else (), loose)
 
+    def in_several_packs(self) -> Iterator[tuple[bytes, list[Place]]]:
+        """The objects that have several places, rising by id."""
+        for raw, group in itertools.groupby(self._entries(), key=lambda one: one[0]):
+            places = [place for _, place in group]
+            if len(places) > 1:
+                yield raw, places
+
     def _merge_if_due(self) -> None:
         """Write the merged file when much is outside it.  Look-ups in other threads never miss meanwhile."""
         inside = len(self._merged.packs) if self._merged else 0

@@ -9,7 +9,7 @@ import contextlib
 import os
 import threading
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from typing import Final
 
 from artvc.errors import Damaged, NotFound
@@ -25,7 +25,9 @@ from artvc.store.packs import (
     check_object,
     check_record,
     decode_record,
+    index_places,
     record_base,
+    record_ids,
 )
 
 _OPEN_PACKS: Final = 64
@@ -128,8 +130,8 @@ class Objects:
         listed = self.disk.listdir(self.packs)
         return self.relied.issubset(name.removesuffix(PACK_SUFFIX) for name in listed)
 
-    def endangered(self, wanted: Iterable[bytes]) -> bytes | None:
-        """The first of some objects, or of the bases of what was written here, that is gone or about to go.
+    def endangered(self, wanted: Set[bytes]) -> bytes | None:
+        """The first of some objects that is gone or about to go, or whose base is, where it was written here.
 
         Raises:
             StorageError, Damaged: that can't be seen.
@@ -139,15 +141,18 @@ class Objects:
         for one in wanted:
             if all(place.pack in doomed for place in self.index.find_all(one)):
                 return one
-        for name in self.written & self.index.packs:
-            with self._pack(name) as pack:
-                needed = [base for _, base in pack.bases()]
-            for base in needed:
-                try:
-                    self._base(base, doomed)
-                except NotFound:
-                    return base
+        for name in (self.written & self.index.packs) - doomed:
+            for one, base in self.bases_of(name):
+                if one in wanted and not self._has_base(base, doomed):
+                    return one
         return None
+
+    def _has_base(self, wanted: bytes, but: frozenset[str]) -> bool:
+        try:
+            self._base(wanted, but)
+        except NotFound:
+            return False
+        return True
 
     def get(self, kind: Kind, wanted: Id) -> bytes:
         """The bytes of an object, hashed against its id.
@@ -208,7 +213,7 @@ class Objects:
             if key in self._blocks:
                 self._blocks.move_to_end(key)
                 return self._blocks[key]
-        members, data = decode_record(self._record(place), self.base)
+        members, data = decode_record(self.record(place), self.base)
         if len(members) > 1 and len(data) <= _CACHED_BLOCK_BYTES:
             with self._lock:
                 self._blocks[key] = data
@@ -232,7 +237,7 @@ class Objects:
             if place.pack in but:
                 continue
             try:
-                record = self._record(place)
+                record = self.record(place)
                 if place.kind == Kind.CHUNK and record_base(record) is None:
                     members, data = decode_record(record)
                     if len(members) > 1:
@@ -260,7 +265,7 @@ class Objects:
         if place is None:
             return None
         try:
-            root = record_base(self._record(place)) or wanted
+            root = record_base(self.record(place)) or wanted
             pack, data = self._base(root, self._passed_over)
             check_object(Kind.CHUNK, root, data)
         except (Damaged, NotFound, FileNotFoundError):
@@ -268,9 +273,30 @@ class Objects:
         self.relied.add(pack)
         return root, data
 
-    def _record(self, place: Place) -> bytes:
+    def record(self, place: Place) -> bytes:
+        """The bytes of a record, unchecked.  Raises FileNotFoundError, Damaged."""
         with self._pack(place.pack) as pack:
             return pack.record(place.offset, place.length)
+
+    def places_of(self, name: str) -> list[tuple[bytes, Place]]:
+        """The ids and places of all that a pack has, rising by id.  Raises FileNotFoundError, Damaged."""
+        with self._pack(name) as pack:
+            return list(index_places(name, pack.index()))
+
+    def bases_of(self, name: str) -> list[tuple[bytes, bytes]]:
+        """The ids of what a pack has as deltas, each with its base's.  Raises FileNotFoundError, Damaged."""
+        with self._pack(name) as pack:
+            return list(pack.bases())
+
+    def content_of(self, name: str) -> int:
+        """What a pack holds: DATA or META.  Raises FileNotFoundError, Damaged."""
+        with self._pack(name) as pack:
+            return pack.content()
+
+    def size_of(self, name: str) -> int:
+        """Bytes of a pack.  Raises FileNotFoundError."""
+        with self._pack(name) as pack:
+            return pack.size()
 
     @contextlib.contextmanager
     def _pack(self, name: str) -> Iterator[Pack]:
@@ -340,12 +366,21 @@ class Objects:
             # Whatever went wrong with the short way: the long one looks for other copies and says what is broken.
             yield self.get(Kind.CHUNK, one) if data is None else data
 
+    def holds(self, place: Place, wanted: bytes) -> bool:
+        """Whether the record at a place has its checksum and names an object (it is not decoded)."""
+        try:
+            record = self.record(place)
+            check_record(record)
+        except (Damaged, FileNotFoundError):
+            return False
+        return wanted in record_ids(record)
+
     def sound(self, wanted: bytes) -> bool:
         """Whether a record that holds an object has its checksum, and that of its base (they are not decoded)."""
         self.find(wanted)
         for place in self.index.find_all(wanted):
             with contextlib.suppress(Damaged, FileNotFoundError):
-                record = self._record(place)
+                record = self.record(place)
                 check_record(record)
                 base = record_base(record)
                 if base is None or self._sound_base(base):
@@ -355,7 +390,7 @@ class Objects:
     def _sound_base(self, wanted: bytes) -> bool:
         for place in self.index.find_all(wanted):
             with contextlib.suppress(Damaged, FileNotFoundError):
-                record = self._record(place)
+                record = self.record(place)
                 check_record(record)
                 if record_base(record) is None:
                     return True
@@ -391,7 +426,7 @@ class Objects:
         """The packs with a delta whose base no pack has; found by their indexes alone."""
         found = set()
         for name in sorted(self.index.packs):
-            with contextlib.suppress(FileNotFoundError, Damaged), self._pack(name) as pack:
-                if any(self.find(base) is None for _, base in pack.bases()):
+            with contextlib.suppress(FileNotFoundError, Damaged):
+                if any(self.find(base) is None for _, base in self.bases_of(name)):
                     found.add(name)
         return found

@@ -100,6 +100,17 @@ def encode_block(
     return Block(head, stored.pieces, tuple(members), len(head) + stored.size, stored.base)
 
 
+def raw_block(record: bytes, members: Sequence[Member]) -> Block:
+    """A record that was read and checked, to be appended to another pack as it is.
+
+    Args:
+        record: all of it.
+        members: what :func:`decode_record` found in it.
+    """
+    head = len(_head(memoryview(record)))
+    return Block(record[:head], (record[head:],), tuple(members), len(record), record_base(record))
+
+
 def _record_head(stored: codecs.Encoded, members: int, size: int, table: bytes) -> bytes:
     bare = _RECORD.pack(_RECORD_MAGIC, stored.codec, members, size, stored.size, 0)
     checksum = xxh3_64(bare)
@@ -334,6 +345,18 @@ def record_base(record: Buffer) -> bytes | None:
     """The base that a record needs, or None.  Raises Damaged."""
     _, codec, count, _, _, _ = _RECORD.unpack_from(record)
     return codecs.base_of(codec, memoryview(record)[_RECORD.size + count * _MEMBER.size :])
+
+
+def record_ids(record: Buffer) -> set[bytes]:
+    """The ids of what a whole record says that it holds."""
+    count = _RECORD.unpack_from(record)[2]
+    return {raw for _, _, raw in _MEMBER.iter_unpack(record[_RECORD.size : _RECORD.size + count * _MEMBER.size])}
+
+
+def record_width(record: Buffer) -> int:
+    """The bytes of a number by which a record was taken apart; 1 where it was not."""
+    _, codec, count, _, _, _ = _RECORD.unpack_from(record)
+    return codecs.width_of(codec, memoryview(record)[_RECORD.size + count * _MEMBER.size :])
 
 
 _KINDS: Final = {int(kind): kind for kind in Kind}

@@ -46,8 +46,13 @@ class Writer:
             self._disk.close(self._fd)
 
 
-def began(disk: Disk, root: str) -> list[int]:
-    """When each living writer began, by the file system's clock, nanoseconds; signs of dead ones are removed."""
+def began(disk: Disk, root: str, *, tidy: bool = True) -> list[int]:
+    """When each living writer began, by the file system's clock, in nanoseconds.
+
+    Args:
+        disk, root: as for :class:`Writer`.
+        tidy: remove the signs of dead ones.
+    """
     directory = os.path.join(root, "locks")
     found = []
     try:
@@ -62,7 +67,8 @@ def began(disk: Disk, root: str) -> list[int]:
             continue
         try:
             if disk.hold(fd):
-                disk.discard(path)
+                if tidy:
+                    disk.discard(path)
             else:
                 found.append(os.fstat(fd).st_mtime_ns)
         finally:
