@@ -5,6 +5,8 @@ after the other, and a killed one has done all or nothing.  Nothing is erased he
 left for gc.
 """
 
+import datetime
+
 from artvc import provenance
 from artvc.errors import Conflict, InvalidInput, NotFound
 from artvc.model import codec, names
@@ -117,6 +119,59 @@ def _logged_alone(repo: Repository, state: RefState, project: str, run_id: str) 
             if number is not None and source_of(state.refs[f"artifacts/{project}/{name}/{ref}"]) is None:
                 found.append((project, name, number))
     return sorted(found)
+
+
+def expired(repo: Repository, *, now: str) -> list[Version]:
+    """The versions whose ttl is over, by when they were logged; one that is linked elsewhere does not expire.
+
+    Args:
+        repo: the repository.
+        now: the time.
+
+    Raises:
+        NotFound, Damaged: what is said about a version can't be read.
+    """
+    found = []
+    for collection in repo.collections():
+        for version in repo.versions(collection.project, collection.name):
+            if version.source is None and not repo.links_to(version):
+                ttl = repo.properties(version.properties_id).ttl
+                logged = repo.commit(version.commit_id).ended if ttl is not None else now
+                if ttl is not None and _seconds(logged, now) > ttl:
+                    found.append(version)
+    return found
+
+
+def delete_expired(repo: Repository, *, now: str) -> list[Version]:
+    """Delete the versions whose ttl is over, with their aliases, ``latest`` included, in one transaction.
+
+    Args:
+        repo: the repository.
+        now: the time.
+
+    Returns:
+        what was deleted.
+
+    Raises:
+        NotFound, Damaged: what is said about a version can't be read; nothing was changed.
+    """
+    found: list[Version] = []
+
+    def build(state: RefState) -> list[RefEdit]:
+        found[:] = expired(repo, now=now)
+        gone = frozenset((one.project, one.name, one.number) for one in found)
+        edits: dict[str, RefEdit] = {}
+        for one in sorted(gone):
+            edits |= {edit.name: edit for edit in _removal(state, one, gone)}
+        return list(edits.values())
+
+    repo.refs.apply(build, time=now, who=_who(repo), why="delete expired versions")
+    return found
+
+
+def _seconds(since: str, until: str) -> float:
+    moment = datetime.datetime.fromisoformat
+    return (moment(until) - moment(since)).total_seconds()
 
 
 def edit_version(

@@ -14,7 +14,7 @@ from typing import Final
 from artvc import provenance, worktree
 from artvc.errors import Conflict, InvalidInput, NotFound
 from artvc.model import codec, names
-from artvc.model.ids import Id, Kind
+from artvc.model.ids import Id, Kind, id_of
 from artvc.model.names import LATEST
 from artvc.model.objects import (
     Artifact,
@@ -431,9 +431,7 @@ def set_properties(repo: Repository, version: Version, properties: Properties, *
         NotFound: the version was deleted meanwhile.
         Conflict: somebody else changed the properties since ``version`` was read.
     """
-    with repo.ingest() as ingest:
-        properties_id = ingest.put(Kind.PROPERTIES, codec.encode_properties(properties))
-        ingest.seal()
+    properties_id = id_of(Kind.PROPERTIES, codec.encode_properties(properties))
     project, name, number = version.home
     ref = f"properties/{project}/{name}/v{number}"
     old: JsonObject | None = {"id": version.properties_id.hex()} if version.properties_id else None
@@ -444,7 +442,10 @@ def set_properties(repo: Repository, version: Version, properties: Properties, *
         return [RefEdit(ref, old, {"id": properties_id.hex()})]
 
     who = provenance.signature(repo.settings)
-    return repo.refs.apply(build, time=now, who=who, why=f"properties of {version.label}")
+    with repo.ingest() as ingest:
+        ingest.put(Kind.PROPERTIES, codec.encode_properties(properties))
+        ingest.seal()
+        return repo.refs.apply(build, time=now, who=who, why=f"properties of {version.label}")
 
 
 def describe_collection(

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
 
 from artvc.errors import (
+    Conflict,
     Damaged,
     InvalidInput,
     MalformedObject,
@@ -34,10 +35,11 @@ from artvc.model.objects import (
     JsonObject,
     Properties,
 )
+from artvc.model.reach import Reach
 from artvc.settings import Settings, lookup, parse_toml
 from artvc.store.fsio import Disk
 from artvc.store.objects import Objects
-from artvc.store.refs import RefLog, RefState
+from artvc.store.refs import RefEdit, RefLog, RefState
 
 if TYPE_CHECKING:
     from artvc.store.ingest import Ingest
@@ -145,7 +147,7 @@ class Repository:
         self.settings = settings
         self.disk = disk
         self.objects = Objects(disk, str(self.dir))
-        self.refs = RefLog(disk, str(self.dir))
+        self.refs = RefLog(disk, str(self.dir), self._vouch)
         self._config: JsonObject | None = None
 
     # -- opening ------------------------------------------------------------------------------------------
@@ -307,6 +309,33 @@ class Repository:
     def state(self) -> RefState:
         """All refs as they are now.  It moves on with the log: take what is needed, keep nothing."""
         return self.refs.state()
+
+    def _vouch(self, edits: Sequence[RefEdit]) -> None:
+        """Before names count: refuse them where gc took away what this process relied on."""
+        if edits and not self.objects.relied_on_stands():
+            self.check_whole(edits)
+
+    def check_whole(self, edits: Sequence[RefEdit]) -> None:
+        """Look whether everything is there that some edits of refs name.
+
+        To be called while a transaction is built, by whoever brings names back that were removed: nothing else keeps
+        their objects from being deleted at this moment.
+
+        Raises:
+            Conflict: something was deleted, or is about to be.
+        """
+        reach = Reach(self.objects.get)
+        try:
+            for edit in edits:
+                if edit.new is not None:
+                    reach.add(edit.name, edit.new)
+            gone = self.objects.endangered(reach.objects | reach.chunks)
+        except NotFound as exc:
+            raise Conflict(f"gc deleted what this names: {exc}", hint="add the files again and repeat this") from exc
+        if gone is not None:
+            raise Conflict(
+                f"gc deletes what this names: object {gone.hex()[:12]}", hint="add the files again and repeat this"
+            )
 
     def projects(self) -> list[str]:
         """All projects that have an artifact or a run, sorted."""

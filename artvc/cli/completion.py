@@ -28,12 +28,14 @@ OPTIONS: Final = {
     "alias": f"--delete {COMMON}",
     "cat": COMMON,
     "checkout": f"--force --path {COMMON}",
+    "clone": f"--all --jobs {COMMON}",
     "commit": "--alias --description --input --job-type --message --metadata --name --paranoid --project --tag "
     f"--type {COMMON}",
     "completion": "--help",
     "config": f"--list --show-origin --unset {COMMON}",
     "fetch": COMMON,
     "fsck": f"--quick {COMMON}",
+    "gc": f"--dry-run --expired --grace {COMMON}",
     "help": COMMON,
     "init": f"--project {COMMON}",
     "log": f"--graph --max-count --oneline --project {COMMON}",
@@ -45,6 +47,7 @@ OPTIONS: Final = {
     "remote list": COMMON,
     "remote remove": COMMON,
     "remote set-url": COMMON,
+    "repack": f"--all --dry-run --level {COMMON}",
     "run": "--help",
     "run ls": f"--max-count --project --state {COMMON}",
     "run recover": f"--force {COMMON}",
@@ -57,7 +60,7 @@ OPTIONS: Final = {
 VALUED: Final = frozenset(
     {
         *("-C", "--color", "--path", "--input", "--metadata", "--description", "--tag", "--job-type", "--project"),
-        *("-j", "--jobs", "--ours", "-r", "--remote", "--theirs"),
+        *("-j", "--jobs", "--ours", "-r", "--remote", "--theirs", "--grace", "--level"),
         *("-a", "--alias", "-m", "--message", "-n", "--name", "--max-count", "--state", "-t", "--type"),
     }
 )

@@ -1,11 +1,33 @@
-"""Commands that look after a repository: fsck."""
+"""Commands that look after a repository: fsck, gc, repack."""
+
+import re
 
 import click
 
-from artvc import maintenance
+from artvc import curation, maintenance, settings
 from artvc.cli.group import Face, common, face_of
 from artvc.cli.progress import Progress
-from artvc.cli.render import Paint, fsck_json, fsck_text, to_json
+from artvc.cli.render import (
+    Paint,
+    fsck_json,
+    fsck_text,
+    gc_json,
+    gc_text,
+    repack_json,
+    repack_text,
+    to_json,
+)
+
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
+_SPAN = re.compile(r"([0-9]{1,9})([smhdw])")
+
+
+def _seconds(context: click.Context, parameter: click.Parameter, value: str) -> int:
+    """A time span such as ``2w``, ``14d``, ``36h`` or ``0`` in seconds."""
+    match = _SPAN.fullmatch(value)
+    if match is None and value != "0":
+        raise click.BadParameter(f"'{value}' is no time span such as 2w, 14d, 36h or 0", context, parameter)
+    return int(match[1]) * _UNITS[match[2]] if match else 0
 
 
 @click.command()
@@ -28,3 +50,69 @@ def fsck(face: Face, quick: bool) -> int:
     else:
         face.say(fsck_text(report, Paint(colored=face.colored)))
     return 0 if report.clean else 13
+
+
+@click.command()
+@click.option("--expired", is_flag=True, help="First delete the versions whose ttl is over.")
+@click.option(
+    "--grace",
+    callback=_seconds,
+    default="2w",
+    show_default=True,
+    metavar="SPAN",
+    help="Delete only what was found dead so long ago; 0: now.",
+)
+@click.option("-n", "--dry-run", is_flag=True, help="Only say what would be done.")
+@common
+@face_of
+def gc(face: Face, expired: bool, grace: int, dry_run: bool) -> None:
+    """Delete what no version and no run needs any more.
+
+    It goes in two steps: what is found dead is condemned, and deleted by a later gc when the grace period is over.
+    Safe at any time beside commits, checkouts and itself.  Nothing is deleted if anything needed can't be read.
+
+    \b
+    Examples:
+      artvc gc --dry-run
+      artvc gc --expired
+      artvc gc --grace 0     all at once; what was deleted can't be brought back
+    """
+    now = settings.now()
+    with face.repository() as repo, Progress("looking", shown=face.progress) as progress:
+        gone = []
+        if expired:
+            gone = curation.expired(repo, now=now) if dry_run else curation.delete_expired(repo, now=now)
+        request = maintenance.GcRequest(grace=grace, dry_run=dry_run)
+        report = maintenance.gc(repo, request, now=now, advance=progress.advance)
+    if face.as_json:
+        click.echo(to_json(gc_json(report, gone, dry_run=dry_run)))
+    else:
+        face.say(gc_text(report, gone, dry_run=dry_run))
+
+
+@click.command()
+@click.option("-a", "--all", "every", is_flag=True, help="Look at large packs too, for what can be stored in less.")
+@click.option("--level", type=click.IntRange(1, 19), metavar="N", help="Level of zstd for --all.  [default: 9]")
+@click.option("-n", "--dry-run", is_flag=True, help="Only say what would be done.")
+@common
+@face_of
+def repack(face: Face, every: bool, level: int | None, dry_run: bool) -> None:
+    """Store the same in fewer and smaller packs.
+
+    Small packs are joined and duplicates dropped; with --all, data is compressed harder, and arrays become differences
+    to a better base.  The old packs are condemned and go with a later gc.
+
+    \b
+    Examples:
+      artvc repack
+      artvc repack --all --level 19
+    """
+    if level is not None and not every:
+        raise click.UsageError("--level goes with --all")
+    with face.repository() as repo, Progress("repacking", shown=face.progress) as progress:
+        request = maintenance.RepackRequest(every=every, level=level or maintenance.LEVEL, dry_run=dry_run)
+        report = maintenance.repack(repo, request, now=settings.now(), advance=progress.advance)
+    if face.as_json:
+        click.echo(to_json(repack_json(report, dry_run=dry_run)))
+    else:
+        face.say(repack_text(report, dry_run=dry_run))

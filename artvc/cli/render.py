@@ -20,7 +20,7 @@ from artvc.model.objects import Artifact, Entry, EntryKind, Json, JsonObject, Pr
 if TYPE_CHECKING:  # each command brings only the modules that it needs
     from artvc.history import Edge, LogEntry
     from artvc.lineage import Row
-    from artvc.maintenance import FsckReport
+    from artvc.maintenance import FsckReport, GcReport, RepackReport
     from artvc.recording import CommitResult
     from artvc.repo import Collection, Version
     from artvc.sync.joining import RefEdit
@@ -678,6 +678,8 @@ def fsck_text(report: FsckReport, paint: Paint) -> str:
     lines += [f"ignored: {clean(name)} is no file of artvc's" for name in report.strangers]
     if report.leftovers:
         lines.append(f"{counted(report.leftovers, 'unfinished file')} of interrupted commands; harmless")
+    if report.condemned:
+        lines.append(f"{counted(report.condemned, 'pack')} condemned; 'artvc gc' deletes what stays unneeded")
     lines.append(
         f"checked {counted(report.packs, 'pack')}, {counted(report.objects, 'object')}, "
         f"{counted(report.versions, 'version')}, {counted(report.runs, 'run')}: "
@@ -695,7 +697,76 @@ def fsck_json(report: FsckReport) -> JsonObject:
         "versions": report.versions,
         "runs": report.runs,
         "transactions": report.transactions,
+        "condemned": report.condemned,
         "leftovers": report.leftovers,
         "strangers": list(report.strangers),
         "problems": [{"message": one.message, "affected": list(one.affected)} for one in report.problems],
+    }
+
+
+def gc_text(report: GcReport, expired: Sequence[Version], *, dry_run: bool) -> str:
+    """What gc did, or would do."""
+    would = "would have " if dry_run else ""
+    lines = [f"{would}deleted {version.qualified}, whose ttl is over" for version in expired]
+    if report.writers:
+        busy = counted(report.writers, "commit")
+        lines.append(f"{busy} in flight: what was condemned since it began waits for it, or for the next gc")
+    if report.full:
+        lines.append("no room to write packs anew; what is partly dead stays as it is")
+    if report.rewritten:
+        into = f" into {size(report.copied)}" if report.copied else ""
+        lines.append(f"{would}rewritten {counted(report.rewritten, 'pack')} that were partly dead{into}")
+    if report.leftovers:
+        lines.append(f"removed {counted(report.leftovers, 'unfinished file')} of interrupted commands")
+    summary = f"{would}freed {size(report.freed)} ({counted(report.deleted, 'pack')})"
+    if report.waiting:
+        summary += f", {size(report.waiting)} condemned until {moment(report.due)}"
+    lines.append(f"{summary}, {size(report.bytes)} kept")
+    return "\n".join(lines)
+
+
+def gc_json(report: GcReport, expired: Sequence[Version], *, dry_run: bool) -> JsonObject:
+    """What gc did, or would do."""
+    return {
+        "dry_run": dry_run,
+        "expired": [version.qualified for version in expired],
+        "deleted_packs": report.deleted,
+        "freed_bytes": report.freed,
+        "condemned_packs": report.condemned,
+        "condemned_bytes": report.waiting,
+        "due": report.due or None,
+        "pardoned_packs": report.pardoned,
+        "rewritten_packs": report.rewritten,
+        "rewritten_bytes": report.copied,
+        "writers": report.writers,
+        "leftovers": report.leftovers,
+        "cache_bytes": report.cached,
+        "packs": report.kept,
+        "bytes": report.bytes,
+        "full": report.full,
+    }
+
+
+def repack_text(report: RepackReport, *, dry_run: bool) -> str:
+    """What repack did, or would do."""
+    if not report.rewritten:
+        return f"nothing to do: {counted(report.packs, 'pack')}"
+    old = f"{counted(report.rewritten, 'pack')} ({size(report.old)})"
+    if dry_run:
+        return f"would repack {old} of {counted(report.packs, 'pack')}"
+    rebased = f", {counted(report.rebased, 'chunk')} with another base" if report.rebased else ""
+    into = f"{counted(report.written, 'pack')} ({size(report.new)})"
+    return f"repacked {old} into {into}{rebased}; 'artvc gc' deletes the old"
+
+
+def repack_json(report: RepackReport, *, dry_run: bool) -> JsonObject:
+    """What repack did, or would do."""
+    return {
+        "dry_run": dry_run,
+        "packs": report.packs,
+        "rewritten_packs": report.rewritten,
+        "old_bytes": report.old,
+        "written_packs": report.written,
+        "new_bytes": report.new,
+        "rebased": report.rebased,
     }

@@ -29,6 +29,7 @@ BASE_BYTES: Final = 32
 LEVEL: Final = 1  # of text, level 3 costs 1.3 to 1.9 times the time for 0 to 5 % (docs/decisions/0004-codecs.md)
 # Arrays of few different numbers (pixels as float32): a fifth smaller than with LEVEL, and no slower.
 HIGH_LEVEL: Final = 3
+BEST_LEVEL: Final = 19  # those above want larger windows than a reader grants
 _WINDOW: Final = 1 << 24
 _SAMPLE: Final = 4096
 _SAMPLES: Final = 3
@@ -62,7 +63,7 @@ class Way(NamedTuple):
         codec: what to try.
         width: bytes of a number.
         mask: bit k says that plane k is worth compressing.
-        level: of zstd, where numbers repeat as wholes: LEVEL or HIGH_LEVEL.
+        level: of zstd; of commits LEVEL or, where numbers repeat as wholes, HIGH_LEVEL.
     """
 
     codec: Codec
@@ -97,6 +98,15 @@ class _Local(threading.local):
             )
         )
         self.decompressor = zstandard.ZstdDecompressor(max_window_size=_WINDOW)
+        self._others: dict[int, zstandard.ZstdCompressor] = {}
+
+    def of_level(self, level: int) -> zstandard.ZstdCompressor:
+        """The compressor of a level."""
+        if level in {LEVEL, HIGH_LEVEL}:
+            return self.compressor if level == LEVEL else self.higher
+        if level not in self._others:
+            self._others[level] = zstandard.ZstdCompressor(level=level, write_checksum=False, write_content_size=True)
+        return self._others[level]
 
 
 _local = _Local()
@@ -196,7 +206,7 @@ def encode(data: Buffer, way: Way = ZSTD, base: tuple[bytes, Buffer] | None = No
     """
     found = Encoded(Codec.RAW, (data,), len(data))
     if way.codec == Codec.ZSTD and len(data):
-        frame = _checked_frame(_local.compressor if way.level == LEVEL else _local.higher, data)
+        frame = _checked_frame(_local.of_level(way.level), data)
         found = Encoded(Codec.ZSTD, (frame,), len(frame))
     elif way.codec == Codec.PLANES and len(data) >= way.width:
         numbers, tail = _whole_numbers(data, way.width)
@@ -251,6 +261,14 @@ def base_of(codec: int, payload: Buffer) -> bytes | None:
     if len(payload) < BASE_BYTES + _PLANES_HEAD.size:
         raise Damaged("delta ends too early")
     return bytes(memoryview(payload)[:BASE_BYTES])
+
+
+def width_of(codec: int, payload: Buffer) -> int:
+    """The bytes of a number by which a block was taken apart; 1 where it was not."""
+    if codec not in {Codec.PLANES, Codec.DELTA}:
+        return 1
+    at = BASE_BYTES if codec == Codec.DELTA else 0
+    return memoryview(payload)[at] if len(payload) > at else 1
 
 
 def decode(codec: int, payload: Buffer, size: int, base: Buffer | None = None) -> Buffer:

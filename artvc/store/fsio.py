@@ -305,6 +305,14 @@ class Disk:
         with contextlib.suppress(OSError, StorageError, StorageFull):
             self.unlink(path)
 
+    def hold(self, fd: int) -> bool:
+        """Take the advisory lock of an open file until that is closed; False, at once, where another process has it."""
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as exc:
+            return exc.errno not in (errno.EWOULDBLOCK, errno.EACCES)
+        return True
+
     @contextlib.contextmanager
     def lock(self, path: str, *, exclusive: bool) -> Iterator[bool]:
         """Hold an advisory lock, as politeness: yields whether it was had.

@@ -10,6 +10,7 @@ merging move bytes and never look into an entry: 10 million take half a second, 
 the slot that the fan-out names, halves it to a few kilobytes and lets C search these.
 """
 
+import heapq
 import itertools
 import mmap
 import os
@@ -357,6 +358,19 @@ class PackIndex:
             for raw, where in _SPLIT.iter_unpack(piece):
                 if (kind is None or where[0] == kind) and raw.startswith(prefix):
                     yield raw
+
+    def in_several_packs(self) -> Iterator[tuple[bytes, list[Place]]]:
+        """The objects that have several places, rising by id."""
+        table = self._table
+        merged = table.merged
+        inside = map(bytes, merged.entries(0, merged.count)) if merged else iter(())
+        sorted_ones = heapq.merge(
+            itertools.chain.from_iterable(map(_SPLIT.iter_unpack, inside)), map(_SPLIT.unpack, table.items())
+        )
+        for raw, group in itertools.groupby(sorted_ones, key=lambda one: one[0]):
+            places = [table.place(where) for _, where in group]
+            if len(places) > 1:
+                yield raw, places
 
     def _merge_if_due(self) -> None:
         """Write the merged file when much is outside it.  Look-ups in other threads never miss meanwhile."""

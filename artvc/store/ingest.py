@@ -33,6 +33,7 @@ from artvc.store.cuts import Cut, Cutter, Earlier
 from artvc.store.fsio import Disk
 from artvc.store.objects import Objects
 from artvc.store.packs import DATA, MEMBERS, META, Block, Member, Pack, PackWriter, encode_block
+from artvc.store.writers import Writer
 
 SMALL: Final = chunking.WHOLE
 SOLID: Final = 256 * 1024
@@ -134,6 +135,7 @@ class Ingest:
     ) -> None:
         self._objects = objects
         self._disk: Disk = objects.disk
+        self._sign = Writer(self._disk, objects.root)
         self._paranoid = paranoid
         self._advance = advance or (lambda _: None)
         self._pool = ThreadPoolExecutor(workers, "artvc-ingest")
@@ -146,7 +148,12 @@ class Ingest:
         self._buffers: list[bytearray] = []
         self._done = False
         self.totals = IngestTotals()
-        objects.refresh()
+        try:
+            objects.look_for_condemned()  # after the sign is up: gc waits for whoever can't know what it condemned
+            objects.refresh()
+        except BaseException:
+            self.close()
+            raise
 
     def __enter__(self) -> "Ingest":
         return self
@@ -166,6 +173,7 @@ class Ingest:
             SourceError: a file can't be read, is no regular file, or changed meanwhile.
             StorageFull, StorageError: the repository's disk.
         """
+        self._objects.look_for_condemned()
         waiting: deque[_Job[T]] = deque()
         batch: list[Source[T]] = []
         size = 0
@@ -354,7 +362,7 @@ class Ingest:
     def _known(self, raw: bytes) -> bool:
         if raw in self._session:
             return True
-        if self._objects.index.find(raw) is None:
+        if not self._objects.lasting(raw):
             return False
         return not self._paranoid or self._objects.sound(raw)
 
@@ -420,6 +428,8 @@ class Ingest:
         pack = future.result()
         try:
             self._objects.index.add(pack)
+            self._objects.relied.add(pack.name)
+            self._objects.written.add(pack.name)
             self._session.difference_update(pack.ids())
         finally:
             pack.close()
@@ -454,6 +464,7 @@ class Ingest:
                 future.result().close()
         self._sealer.shutdown()
         self._buffers.clear()
+        self._sign.close()
 
 
 def content_of(path: str) -> tuple[Content, os.stat_result]:

@@ -9,12 +9,13 @@ import contextlib
 import os
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence, Set
 from typing import Final
 
 from artvc.errors import Damaged, NotFound
 from artvc.model.ids import Id, Kind
 from artvc.store.codecs import FetchBase
+from artvc.store.condemned import Condemned
 from artvc.store.fsio import Buffer, Disk
 from artvc.store.index import PackIndex
 from artvc.store.packs import (
@@ -24,7 +25,9 @@ from artvc.store.packs import (
     check_object,
     check_record,
     decode_record,
+    index_places,
     record_base,
+    record_ids,
 )
 
 _OPEN_PACKS: Final = 64
@@ -65,12 +68,21 @@ class Objects:
     Args:
         disk: the door.
         root: the ``.artvc`` directory.
+
+    Attributes:
+        relied: packs in which something was found that was then not stored again, and those written here.
+        written: those written here.
     """
 
     def __init__(self, disk: Disk, root: str) -> None:
         self.disk = disk
         self.packs = os.path.join(root, "packs")
         self.tmp = os.path.join(root, "tmp")
+        self.root = root
+        self.condemned = Condemned(disk, root)
+        self.relied: set[str] = set()
+        self.written: set[str] = set()
+        self._passed_over: frozenset[str] = frozenset()
         self.index = PackIndex(disk, packs=self.packs, cache=os.path.join(root, "cache"), tmp=self.tmp)
         self._open: OrderedDict[str, Pack] = OrderedDict()
         self._in_use: dict[Pack, int] = {}
@@ -92,6 +104,57 @@ class Objects:
         if not self._loaded:
             self.refresh()
         return self.index.find(wanted)
+
+    def look_for_condemned(self) -> None:
+        """See which packs gc means to delete: from now on nothing new relies on them."""
+        marks = self.condemned.read()
+        self._passed_over = marks.doomed.union(marks.since)
+
+    def lasting(self, wanted: bytes) -> bool:
+        """Whether a pack has an object that is not condemned; whoever asks relies on it from then on."""
+        place = self.index.find(wanted)
+        if place is None:
+            return False
+        if place.pack in self._passed_over:
+            place = next((one for one in self.index.find_all(wanted) if one.pack not in self._passed_over), None)
+            if place is None:
+                return False
+        self.relied.add(place.pack)
+        return True
+
+    def relied_on_stands(self) -> bool:
+        """Whether no pack that was relied on is gone or about to go.  Raises StorageError."""
+        if not self.relied:
+            return True
+        # In this order: a mark is taken away only after its pack was.
+        if not self.relied.isdisjoint(self.condemned.read().doomed):
+            return False
+        listed = self.disk.listdir(self.packs)
+        return self.relied.issubset(name.removesuffix(PACK_SUFFIX) for name in listed)
+
+    def endangered(self, wanted: Set[bytes]) -> bytes | None:
+        """The first of some objects that is gone or about to go, or whose base is, where it was written here.
+
+        Raises:
+            StorageError, Damaged: that can't be seen.
+        """
+        doomed = self.condemned.read().doomed
+        self.refresh()
+        for one in wanted:
+            if all(place.pack in doomed for place in self.index.find_all(one)):
+                return one
+        for name in (self.written & self.index.packs) - doomed:
+            for one, base in self.bases_of(name):
+                if one in wanted and not self._has_base(base, doomed):
+                    return one
+        return None
+
+    def _has_base(self, wanted: bytes, but: frozenset[str]) -> bool:
+        try:
+            self._base(wanted, but)
+        except NotFound:
+            return False
+        return True
 
     def get(self, kind: Kind, wanted: Id) -> bytes:
         """The bytes of an object, hashed against its id.
@@ -154,7 +217,7 @@ class Objects:
             if key in self._blocks:
                 self._blocks.move_to_end(key)
                 return self._blocks[key]
-        members, data = decode_record(self._record(place), self.base)
+        members, data = decode_record(self.record(place), self.base)
         if len(members) > 1 and len(data) <= _CACHED_BLOCK_BYTES:
             with self._lock:
                 self._blocks[key] = data
@@ -169,15 +232,21 @@ class Objects:
             NotFound: no pack has it other than as a delta itself, which no base may be.
             Damaged: no copy of it can be decoded.
         """
+        return self._base(wanted, frozenset())[1]
+
+    def _base(self, wanted: bytes, but: frozenset[str]) -> tuple[str, Buffer]:
+        """The bytes of a base and the pack that they were read from, which is none of ``but``."""
         trouble: Damaged | None = None
         for place in self.index.find_all(wanted):
+            if place.pack in but:
+                continue
             try:
-                record = self._record(place)
+                record = self.record(place)
                 if place.kind == Kind.CHUNK and record_base(record) is None:
                     members, data = decode_record(record)
                     if len(members) > 1:
-                        return memoryview(data)[place.inside : place.inside + place.size]
-                    return data
+                        return place.pack, memoryview(data)[place.inside : place.inside + place.size]
+                    return place.pack, data
             except FileNotFoundError:
                 continue
             except Damaged as exc:
@@ -194,22 +263,44 @@ class Objects:
 
         Returns:
             id and bytes of the chunk or, if it is stored as a delta itself, of its base; None where there is none that
-            is sound.  The bytes were hashed: a delta to wrong bytes would be worth nothing.
+            is sound and lasts.  The bytes were hashed: a delta to wrong bytes would be worth nothing.
         """
         place = self.find(wanted)
         if place is None:
             return None
         try:
-            root = record_base(self._record(place)) or wanted
-            data = self.base(root)
+            root = record_base(self.record(place)) or wanted
+            pack, data = self._base(root, self._passed_over)
             check_object(Kind.CHUNK, root, data)
         except (Damaged, NotFound, FileNotFoundError):
             return None
+        self.relied.add(pack)
         return root, data
 
-    def _record(self, place: Place) -> bytes:
+    def record(self, place: Place) -> bytes:
+        """The bytes of a record, unchecked.  Raises FileNotFoundError, Damaged."""
         with self._pack(place.pack) as pack:
             return pack.record(place.offset, place.length)
+
+    def places_of(self, name: str) -> list[tuple[bytes, Place]]:
+        """The ids and places of all that a pack has, rising by id.  Raises FileNotFoundError, Damaged."""
+        with self._pack(name) as pack:
+            return list(index_places(name, pack.index()))
+
+    def bases_of(self, name: str) -> list[tuple[bytes, bytes]]:
+        """The ids of what a pack has as deltas, each with its base's.  Raises FileNotFoundError, Damaged."""
+        with self._pack(name) as pack:
+            return list(pack.bases())
+
+    def content_of(self, name: str) -> int:
+        """What a pack holds: DATA or META.  Raises FileNotFoundError, Damaged."""
+        with self._pack(name) as pack:
+            return pack.content()
+
+    def size_of(self, name: str) -> int:
+        """Bytes of a pack.  Raises FileNotFoundError."""
+        with self._pack(name) as pack:
+            return pack.size()
 
     @contextlib.contextmanager
     def _pack(self, name: str) -> Iterator[Pack]:
@@ -282,12 +373,21 @@ class Objects:
             # Whatever went wrong with the short way: the long one looks for other copies and says what is broken.
             yield self.get(Kind.CHUNK, one) if data is None else data
 
+    def holds(self, place: Place, wanted: bytes) -> bool:
+        """Whether the record at a place has its checksum and names an object (it is not decoded)."""
+        try:
+            record = self.record(place)
+            check_record(record)
+        except (Damaged, FileNotFoundError):
+            return False
+        return wanted in record_ids(record)
+
     def sound(self, wanted: bytes) -> bool:
         """Whether a record that holds an object has its checksum, and that of its base (they are not decoded)."""
         self.find(wanted)
         for place in self.index.find_all(wanted):
             with contextlib.suppress(Damaged, FileNotFoundError):
-                record = self._record(place)
+                record = self.record(place)
                 check_record(record)
                 base = record_base(record)
                 if base is None or self._sound_base(base):
@@ -297,7 +397,7 @@ class Objects:
     def _sound_base(self, wanted: bytes) -> bool:
         for place in self.index.find_all(wanted):
             with contextlib.suppress(Damaged, FileNotFoundError):
-                record = self._record(place)
+                record = self.record(place)
                 check_record(record)
                 if record_base(record) is None:
                     return True
@@ -333,7 +433,7 @@ class Objects:
         """The packs with a delta whose base no pack has; found by their indexes alone."""
         found = set()
         for name in sorted(self.index.packs):
-            with contextlib.suppress(FileNotFoundError, Damaged), self._pack(name) as pack:
-                if any(self.find(base) is None for _, base in pack.bases()):
+            with contextlib.suppress(FileNotFoundError, Damaged):
+                if any(self.find(base) is None for _, base in self.bases_of(name)):
                     found.add(name)
         return found

@@ -366,6 +366,18 @@ def record_base(record: Buffer) -> bytes | None:
     return codecs.base_of(codec, memoryview(record)[_RECORD.size + count * _MEMBER.size :])
 
 
+def record_ids(record: Buffer) -> set[bytes]:
+    """The ids of what a whole record says that it holds."""
+    count = _RECORD.unpack_from(record)[2]
+    return {raw for _, _, raw in _MEMBER.iter_unpack(record[_RECORD.size : _RECORD.size + count * _MEMBER.size])}
+
+
+def record_width(record: Buffer) -> int:
+    """The bytes of a number by which a record was taken apart; 1 where it was not."""
+    _, codec, count, _, _, _ = _RECORD.unpack_from(record)
+    return codecs.width_of(codec, memoryview(record)[_RECORD.size + count * _MEMBER.size :])
+
+
 _KINDS: Final = {int(kind): kind for kind in Kind}
 
 

@@ -143,6 +143,7 @@ class RefState:
 
 
 Build = Callable[[RefState], Sequence[RefEdit]]
+Check = Callable[[Sequence[RefEdit]], None]
 
 
 class RefLog:
@@ -151,9 +152,12 @@ class RefLog:
     Args:
         disk: the door.
         root: the ``.artvc`` directory.
+        check: called with the edits of each transaction, after the state that they build on was read and before
+            they count; raises where what they name was deleted meanwhile.
     """
 
-    def __init__(self, disk: Disk, root: str) -> None:
+    def __init__(self, disk: Disk, root: str, check: Check = lambda _: None) -> None:
+        self._check = check
         self._disk = disk
         self._dir = os.path.join(root, "refs")
         self._tmp = os.path.join(root, "tmp")
@@ -231,16 +235,18 @@ class RefLog:
         for number in range(last, 0, -1) if newest_first else range(1, last + 1):
             yield self.read(number)
 
-    def apply(self, build: Build, *, time: str, who: str, why: str) -> Transaction | None:
+    def apply(self, build: Build, *, time: str, who: str, why: str, empty: bool = False) -> Transaction | None:
         """Change names: all of the edits or none, durable on return.
 
         Args:
             build: computes the edits from a state; called again when another writer was first, so that it
                 decides anew (the next version number, say) or raises Conflict.  No edits: nothing happens.
             time, who, why: for the log.
+            empty: make a transaction also where there are no edits: whoever comes after it knows all that was done
+                before (gc deletes only behind one).
 
         Raises:
-            Conflict: an edit expects another value than there is.
+            Conflict: an edit expects another value than there is, or names what gc deleted meanwhile.
             StorageFull, StorageError: nothing changed.
         """
         check_time(time)
@@ -248,10 +254,11 @@ class RefLog:
             while True:
                 state = self.state()
                 edits = _checked(build(state), state)
-                if not edits:
+                if not edits and not empty:
                     # What is there already may be of a process that died before it was durable.
                     self._disk.fsync_dir(self._dir)
                     return None
+                self._check(edits)
                 body = _encode_transaction(state, edits, time=time, who=who, why=why)
                 number = state.number + 1
                 # Another process's last transaction may not be durable yet; after a power cut ours must never

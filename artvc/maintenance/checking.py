@@ -1,4 +1,4 @@
-"""Checking a repository: every byte, every name, everything that is reachable."""
+"""fsck: every byte, every name, everything that is reachable."""
 
 import contextlib
 import os
@@ -32,6 +32,7 @@ class FsckReport:
 
     Attributes:
         packs, objects, versions, runs, transactions: how much was checked.
+        condemned: packs that gc means to delete; they are sound and of use until then.
         problems: what is wrong.
         leftovers: unfinished temporary files of killed processes; harmless.
         strangers: files that artvc did not make; ignored.
@@ -42,6 +43,7 @@ class FsckReport:
     versions: int = 0
     runs: int = 0
     transactions: int = 0
+    condemned: int = 0
     problems: list[Problem] = field(default_factory=list)
     leftovers: int = 0
     strangers: list[str] = field(default_factory=list)
@@ -76,6 +78,8 @@ def fsck(repo: Repository, *, full: bool = True, advance: Callable[[int], None] 
     if advance:
         for name in repo.objects.index.packs:
             advance(os.path.getsize(os.path.join(repo.objects.packs, name + ".pack")))
+    marks = repo.objects.condemned.read()
+    report.condemned = len(repo.objects.index.packs & (marks.doomed | marks.since.keys()))
     _Walker(repo, report, bad).check()
     with contextlib.suppress(FileNotFoundError):  # tools that copy repositories leave out empty directories
         report.leftovers = len(repo.disk.listdir(str(repo.dir / "tmp")))
