@@ -86,6 +86,7 @@ _KNOWN: Final = (  # parts of obstore's messages, and how they are said here
     ("Content-Length Header missing", "the answer has no length"),
     ("Received redirect", "the bucket is elsewhere: is the region right?"),
     ("error sending request", "no answer"),
+    ("invalid path", "there is a key with empty parts, '.' or '..', which can't be listed: remove it"),
 )
 _DENIED: Final[Mapping[str, str | None]] = {
     "AccessDenied": None,
@@ -510,7 +511,8 @@ class ObjectStore:
         else:
             said = next((words for part, words in _KNOWN if part in text), "the request failed")
         denied = (self._obstore.exceptions.PermissionDeniedError, self._obstore.exceptions.UnauthenticatedError)
-        if isinstance(exc, denied) or named in _DENIED:
+        refused = status is not None and status[1][:3] in ("401", "403")
+        if isinstance(exc, denied) or refused or named in _DENIED:
             return RemoteDenied(f"{self.name}: {said}", hint=_DENIED.get(named) or _CREDENTIALS[self._scheme])
         if "169.254.169.254" in text or "metadata.google" in text:  # the last place where credentials are looked for
             return RemoteDenied(f"{self.name}: no credentials", hint=_CREDENTIALS[self._scheme])
