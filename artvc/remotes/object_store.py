@@ -20,7 +20,7 @@ import os
 import random
 import re
 import threading
-from collections.abc import Coroutine, Generator, Iterator, Mapping
+from collections.abc import Callable, Coroutine, Generator, Iterator, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -41,7 +41,8 @@ LISTED: Final = 1_000_000  # keys in one listing
 _PIECE: Final = 1024 * 1024
 _COMPARED: Final = 64 * 1024
 _CONFIG_BYTES: Final = 1024 * 1024
-_SLOWEST: Final = 32 * 1024  # bytes a second, below which a transfer counts as stuck
+_UNANSWERED: Final = 4  # tries of a request whose answer does not come
+_NEVER: Final = timedelta(days=1)
 
 # What is taken from the environment, by scheme; the names are those of the vendors' own tools.
 _VARIABLES: Final[Mapping[str, tuple[str, ...]]] = {
@@ -74,6 +75,7 @@ _CREDENTIALS: Final[Mapping[str, str]] = {
 _STATUS = re.compile(r"status code: ([0-9]{3}(?: [A-Za-z]{1,20}){1,4})")
 _CODE = re.compile(r"<Code>([A-Za-z0-9]{1,60})</Code>")
 _KIND = re.compile(r"kind: (Connect|Timeout|Interrupted|Decode)")
+_TRIED = re.compile(r"after ([0-9]{1,3}) retries, max_retries: ([0-9]{1,3})")
 _KINDS: Final = {
     "Connect": "no connection",
     "Timeout": "no answer in time",
@@ -86,6 +88,7 @@ _KNOWN: Final = (  # parts of obstore's messages, and how they are said here
     ("Content-Length Header missing", "the answer has no length"),
     ("Received redirect", "the bucket is elsewhere: is the region right?"),
     ("error sending request", "no answer"),
+    ("invalid path", "there is a key with empty parts, '.' or '..', which can't be listed: remove it"),
 )
 _DENIED: Final[Mapping[str, str | None]] = {
     "AccessDenied": None,
@@ -174,15 +177,17 @@ class Patience:
     Attributes:
         tries: of a request, and of a body that gets no further.
         first, longest: pause between them, seconds; each is twice the one before, jittered.
-        request: seconds for a small request, and for a piece of a body.
+        request: seconds for one try of a small request, and for the next bytes of a body.
         whole: seconds for a request with all its tries.
+        slowest: bytes a second; an upload that is slower counts as stuck.
     """
 
     tries: int = 10
     first: float = 0.1
     longest: float = 60.0
-    request: float = 60.0
-    whole: float = 240.0
+    request: float = 20.0
+    whole: float = 180.0
+    slowest: float = 64 * 1024
 
     def pause(self, attempt: int) -> float:
         """Seconds to wait after a failed attempt, counted from 0."""
@@ -221,19 +226,21 @@ class ObjectStore:
                 f"{self.name} needs the library obstore, which is not installed", hint="pip install 'artvc[s3]'"
             ) from exc
         self._obstore = obstore
-        self._quick = self._open(self._patience.request)
-        self._bulk = self._open(24 * 3600.0)  # every piece has its own limit
+        limit = timedelta(seconds=self._patience.request)
+        self._quick = self._open(timeout=limit)
+        self._reading = self._open(timeout=_NEVER, read_timeout=limit)
+        self._writing = self._open(timeout=_NEVER)
 
-    def _open(self, timeout: float) -> "Store":
+    def _open(self, **limits: timedelta) -> "Store":
         from obstore.store import AzureStore, GCSStore, S3Store  # noqa: PLC0415
 
         patience, options = self._patience, dict(self._access.options)
         plain = any(options.get(name, "").startswith("http://") for name in _ENDPOINTS)
         kind: Any = {"s3": S3Store, "gs": GCSStore, "az": AzureStore}[self._scheme]
-        client = {
+        client: dict[str, Any] = {
             "allow_http": plain or bool(options.get("AZURE_STORAGE_USE_EMULATOR")),
-            "connect_timeout": timedelta(seconds=min(10.0, timeout)),
-            "timeout": timedelta(seconds=timeout),
+            "connect_timeout": timedelta(seconds=min(10.0, patience.request)),
+            **limits,
             "user_agent": "artvc",
         }
         if self._access.certificates:
@@ -303,14 +310,25 @@ class ObjectStore:
             NotFound: there is no such bucket.
             Damaged: the listing repeats itself, or has no end.
         """
-        stream = self._obstore.list(self._quick, prefix, offset=after, chunk_size=1000)
         seen: set[str] = set()
+        again: set[str] = set()  # what comes a second time because the listing was begun anew
+        attempt, stream = 0, self._obstore.list(self._quick, prefix, offset=after, chunk_size=1000)
         while True:
-            page = self._wait(self._start(self._next_page(stream)))
+            try:
+                page = self._wait(self._start(self._next_page(stream)))
+            except _Unanswered as exc:
+                attempt += 1
+                if attempt == _UNANSWERED or isinstance(exc.__cause__, TimeoutError):
+                    raise
+                again, stream = set(seen), self._obstore.list(self._quick, prefix, offset=after, chunk_size=1000)
+                continue
             if page is None:
                 return
             for one in page:
                 key = one["path"]
+                if key in again:
+                    again.remove(key)
+                    continue
                 if key in seen or len(seen) >= LISTED:
                     raise Damaged(f"{self.name} lists {'a key twice' if key in seen else 'too many keys'}")
                 seen.add(key)
@@ -384,7 +402,7 @@ class ObjectStore:
             options = {"range": (start, end)}
         elif start:
             options = {"range": {"offset": start}}
-        result = await self._timed(self._obstore.get_async(self._bulk, key, options=options))
+        result = await self._ask(lambda: self._obstore.get_async(self._reading, key, options=options))
         size = result.meta["size"]
         if end is not None and end > size:
             raise Damaged(f"{self.name}/{key} has only {size} bytes")
@@ -394,7 +412,7 @@ class ObjectStore:
 
     async def _next_piece(self, stream: Any) -> bytes:
         try:
-            async with asyncio.timeout(self._patience.request):
+            async with asyncio.timeout(2 * self._patience.request):
                 return bytes(await anext(stream))
         except StopAsyncIteration as exc:
             raise _Cut(RemoteError(f"{self.name}: an answer was too short", hint="try again")) from exc
@@ -403,7 +421,7 @@ class ObjectStore:
 
     async def _next_page(self, stream: Any) -> Any:
         try:
-            return await self._timed(anext(stream), self._patience.request)
+            return await self._timed(anext(stream), 4 * self._patience.request)
         except StopAsyncIteration:
             return None
         except FileNotFoundError as exc:
@@ -427,34 +445,62 @@ class ObjectStore:
         await self._put(key, body, "overwrite")
 
     async def _delete(self, key: str) -> None:
-        await self._timed(self._obstore.delete_async(self._quick, key))
+        await self._ask(lambda: self._obstore.delete_async(self._quick, key))
 
     async def _put(self, key: str, body: bytes, mode: Any) -> None:
-        seconds = self._patience.whole + len(body) / _SLOWEST
-        store = self._quick if len(body) <= _PIECE else self._bulk
+        small = len(body) <= _PIECE
+        store = self._quick if small else self._writing
+        seconds = self._patience.whole if small else self._patience.request + len(body) / self._patience.slowest
         try:
-            await self._timed(
-                self._obstore.put_async(store, key, body, mode=mode, use_multipart=False),
-                seconds,
-                (self._obstore.exceptions.AlreadyExistsError,),
+            await self._ask(
+                lambda: self._obstore.put_async(store, key, body, mode=mode, use_multipart=False),
+                seconds=seconds,
+                passing=(self._obstore.exceptions.AlreadyExistsError,),
+                late=not small,
             )
         except FileNotFoundError as exc:
             raise self._no_bucket() from exc
 
     async def _has(self, key: str, size: int, end: bytes) -> bool | None:
         try:
-            meta = await self._timed(self._obstore.head_async(self._quick, key))
+            meta = await self._ask(lambda: self._obstore.head_async(self._quick, key))
         except FileNotFoundError:
             return None
         if meta["size"] != size or not end:
             return bool(meta["size"] == size)
-        found = await self._timed(self._obstore.get_range_async(self._quick, key, start=size - len(end), end=size))
+        start = size - len(end)
+        found = await self._ask(lambda: self._obstore.get_range_async(self._quick, key, start=start, end=size))
         return bytes(found) == end
 
-    async def _timed(self, asked: Any, seconds: float | None = None, passing: tuple[type[Exception], ...] = ()) -> Any:
-        """The answer to a request; failures come out as the error family, but for missing objects and ``passing``."""
+    async def _ask(
+        self,
+        request: Callable[[], Any],
+        *,
+        seconds: float | None = None,
+        passing: tuple[type[Exception], ...] = (),
+        late: bool = False,
+    ) -> Any:
+        """The answer to a request, which is made again when the connection ends before it comes.
+
+        Args:
+            request: makes it; all that are made here may be repeated.
+            seconds: for one try.
+            passing: failures that are an answer, beside FileNotFoundError.
+            late: whether no answer in time is a reason to try again.
+        """
+        for attempt in range(_UNANSWERED):
+            try:
+                return await self._timed(request(), seconds or self._patience.whole, passing)
+            except _Unanswered as exc:
+                if attempt + 1 == _UNANSWERED or (isinstance(exc.__cause__, TimeoutError) and not late):
+                    raise
+                await asyncio.sleep(self._patience.pause(attempt))
+        raise AssertionError("unreachable")
+
+    async def _timed(self, asked: Any, seconds: float, passing: tuple[type[Exception], ...] = ()) -> Any:
+        """What is awaited; failures come out as the error family, but for missing objects and ``passing``."""
         try:
-            async with asyncio.timeout(seconds or self._patience.whole):
+            async with asyncio.timeout(seconds):
                 return await asked
         except FileNotFoundError:
             raise
@@ -510,13 +556,24 @@ class ObjectStore:
         else:
             said = next((words for part, words in _KNOWN if part in text), "the request failed")
         denied = (self._obstore.exceptions.PermissionDeniedError, self._obstore.exceptions.UnauthenticatedError)
-        if isinstance(exc, denied) or named in _DENIED:
+        refused = status is not None and status[1][:3] in ("401", "403")
+        if isinstance(exc, denied) or refused or named in _DENIED:
             return RemoteDenied(f"{self.name}: {said}", hint=_DENIED.get(named) or _CREDENTIALS[self._scheme])
         if "169.254.169.254" in text or "metadata.google" in text:  # the last place where credentials are looked for
             return RemoteDenied(f"{self.name}: no credentials", hint=_CREDENTIALS[self._scheme])
         if any(part in text for part, _ in _KNOWN[:3]):
             return Damaged(f"{self.name}: {said}")
-        return RemoteError(f"{self.name}: {said}", hint="check endpoint and network, then try again")
+        tried = _TRIED.search(text)
+        done = tried is not None and tried[1] == tried[2]
+        broken = isinstance(exc, TimeoutError) or "error sending request" in text or "body error" in text
+        unanswered = broken and not done and not (kind and kind[1] == "Connect")
+        return (_Unanswered if unanswered else RemoteError)(
+            f"{self.name}: {said}", hint="check endpoint and network, then try again"
+        )
+
+
+class _Unanswered(RemoteError):
+    """No answer came, or none that was whole: it may have been done or not, and may be tried again."""
 
 
 class _Cut(Exception):  # noqa: N818 -- it never leaves this file

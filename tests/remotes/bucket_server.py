@@ -180,7 +180,11 @@ def serving() -> Iterator[BucketServer]:
         disable_nagle_algorithm = True
 
         def serve(self) -> None:
-            body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            length = int(self.headers.get("Content-Length", 0))
+            body = self.rfile.read(length)
+            if len(body) < length:
+                self.close_connection = True
+                return
             headers = {name.lower(): value for name, value in self.headers.items()}
             answer = state.answer(self.command, self.path, headers, body)
             if answer.cut:
