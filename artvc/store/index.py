@@ -142,6 +142,16 @@ class PackIndex:
 
     def refresh(self) -> bool:
         """Take up the packs that have come and forget those that have gone; whether there were any."""
+        changed = False
+        whole = False
+        while not whole:  # what goes while this looks lies in a pack that came, maybe after the list was made
+            more, whole = self._follow()
+            changed = changed or more
+        self._merge_if_due()
+        return changed
+
+    def _follow(self) -> tuple[bool, bool]:
+        """Compare with a list of the packs: whether there were changes, and whether none of them went meanwhile."""
         listed = set(self._disk.listdir(self._packs))
         if not self._known and self._merged is None:
             self._map()
@@ -153,10 +163,8 @@ class PackIndex:
                 self._map()
         unknown = listed.difference([name + PACK_SUFFIX for name in self._known])
         fresh = sorted(name[: -len(PACK_SUFFIX)] for name in unknown if is_pack_name(name))
-        for name in fresh:
-            self._take(name)
-        self._merge_if_due()
-        return bool(fresh or gone)
+        whole = all(self._take(name) for name in fresh)
+        return bool(fresh or gone), whole
 
     def forget(self) -> None:
         """Drop everything in memory; the next refresh reads again."""
@@ -193,11 +201,12 @@ class PackIndex:
             self._take_index(pack.name, pack.index())
             self._merge_if_due()
 
-    def _take(self, name: str) -> None:
+    def _take(self, name: str) -> bool:
+        """Take up a pack; False if it is gone."""
         try:
             pack = Pack.open(self._disk, os.path.join(self._packs, name + PACK_SUFFIX))
         except FileNotFoundError:
-            return
+            return False
         try:
             self._take_index(name, pack.index())
         except Damaged as exc:
@@ -205,6 +214,7 @@ class PackIndex:
             self._bad[name] = exc
         finally:
             pack.close()
+        return True
 
     def _take_index(self, name: str, index: bytes) -> None:
         for raw, place in index_places(name, index):
