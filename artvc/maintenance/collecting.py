@@ -274,6 +274,7 @@ class Collection:
         self.needed = Needed(repo, request.drop)
         self.use: dict[str, Use] = {}
         self._home: dict[bytes, str] = {}
+        self._clock = 0.0
         self._deleted: set[str] = set()
         self.report = GcReport()
 
@@ -284,6 +285,7 @@ class Collection:
         state = self._repo.state()
         self._objects.refresh()
         self._check_readable()
+        self._clock = self._ask_clock()
         marks = self._objects.condemned.read()
         self.needed.add_state(state)
         self.needed.add_removed(self._recent_edits(state.number))
@@ -406,12 +408,28 @@ class Collection:
         return age is None or abs(age) < min(self._request.grace, FRESH)
 
     def _age(self, path: str) -> float | None:
-        """Seconds since a file was written; None if it is gone."""
+        """Seconds since a file was written, by the file system's own clock; None if it is gone."""
         try:
-            written = os.stat(path).st_mtime
+            return self._clock - os.stat(path).st_mtime
         except FileNotFoundError:
             return None
-        return _moment(self._now).timestamp() - written
+
+    def _ask_clock(self) -> float:
+        """The file system's clock, which need not be that of this machine: by a file that is written now."""
+        if self._request.dry_run:
+            return _moment(self._now).timestamp()
+        found: list[float] = []
+
+        def ask() -> None:
+            path, fd = self._repo.disk.open_temporary(self._objects.tmp)
+            try:
+                found.append(os.fstat(fd).st_mtime)
+            finally:
+                self._repo.disk.close(fd)
+                self._repo.disk.discard(path)
+
+        self._roomy(ask)
+        return found[-1]
 
     # -- acting -------------------------------------------------------------------------------------------
 

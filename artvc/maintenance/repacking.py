@@ -89,7 +89,7 @@ def repack(
 
 
 def _repack(repo: Repository, request: RepackRequest, now: str, advance: Callable[[int], None]) -> RepackReport:
-    collection = Collection(repo, GcRequest(), now, advance)
+    collection = Collection(repo, GcRequest(dry_run=request.dry_run), now, advance)
     collection.look()
     staying = sorted(name for name, use in collection.use.items() if use.live and name not in collection.marked)
     chosen = _small(repo, collection, staying)

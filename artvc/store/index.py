@@ -256,6 +256,16 @@ class PackIndex:
 
     def refresh(self) -> bool:
         """Take up the packs that have come and forget those that have gone; whether there were any."""
+        changed = False
+        whole = False
+        while not whole:  # what goes while this looks lies in a pack that came, maybe after the list was made
+            more, whole = self._follow()
+            changed = changed or more
+        self._merge_if_due()
+        return changed
+
+    def _follow(self) -> tuple[bool, bool]:
+        """Compare with a list of the packs: whether there were changes, and whether none of them went meanwhile."""
         listed = set(self._disk.listdir(self._packs))
         if not self._files:
             self._map()
@@ -267,12 +277,12 @@ class PackIndex:
             if not in_file:
                 self._map()
         fresh = sorted(filter(is_pack_name, listed - self._files))
+        whole = True
         for file in fresh:
-            self._take(file)
+            whole &= self._take(file)
             if len(self._table.loose) > _LOOSE_ENTRIES_LIMIT:  # the merged file was lost: made again in steps
                 self._merge_if_due()
-        self._merge_if_due()
-        return bool(fresh or gone)
+        return bool(fresh or gone), whole
 
     def forget(self) -> None:
         """Drop everything in memory; the next refresh reads again."""
@@ -307,15 +317,15 @@ class PackIndex:
             self._files.add(pack.name + PACK_SUFFIX)
             self._merge_if_due()
 
-    def _take(self, file: str) -> None:
+    def _take(self, file: str) -> bool:
+        """Take up a pack; False if it is gone."""
         path = os.path.join(self._packs, file)
         if self._ends:
-            self._take_end(file.removesuffix(PACK_SUFFIX), path)
-            return
+            return self._take_end(file.removesuffix(PACK_SUFFIX), path)
         try:
             pack = Pack.open(self._disk, path)
         except FileNotFoundError:
-            return
+            return False
         try:
             self._table.take(pack.name, pack.index())
         except Damaged as exc:
@@ -323,15 +333,17 @@ class PackIndex:
         finally:
             pack.close()
         self._files.add(file)
+        return True
 
-    def _take_end(self, name: str, path: str) -> None:
+    def _take_end(self, name: str, path: str) -> bool:
         try:
             self._table.take(name, read_end(name, self._disk.read_file(path, limit=END_BYTES)).entries)
         except FileNotFoundError:
-            return
+            return False
         except (Damaged, StorageError) as exc:
             self._bad[name] = Damaged(str(exc))
         self._files.add(name + PACK_SUFFIX)
+        return True
 
     def find(self, wanted: bytes) -> Place | None:
         """Where an object lies, or None."""

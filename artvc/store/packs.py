@@ -21,7 +21,7 @@ from typing import Final, NamedTuple
 from blake3 import blake3
 from xxhash import xxh3_64, xxh3_64_intdigest
 
-from artvc.errors import Damaged, NotFound
+from artvc.errors import Conflict, Damaged, NotFound
 from artvc.model.ids import ID_SIZE, PACK_CONTEXT, Kind, raw_id
 from artvc.store import codecs
 from artvc.store.fsio import Buffer, Disk
@@ -190,13 +190,19 @@ class PackWriter:
 
         Raises:
             Damaged: what the file holds is not what was written to it.
+            Conflict: gc deleted it at once, for it took it for an equal one that was there before.
         """
         try:
             path = self._seal(packs)
         except BaseException:
             self.abort()
             raise
-        return Pack.open(self._disk, path)
+        try:
+            return Pack.open(self._disk, path)
+        except FileNotFoundError as exc:
+            raise Conflict(
+                f"gc deleted what was there before and is now written anew: {path}", hint="try again"
+            ) from exc
 
     def _seal(self, packs: str) -> str:
         self.flush()

@@ -15,8 +15,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from artvc import maintenance, recording, worktree
+from artvc import curation, maintenance, recording, worktree
 from artvc.errors import NotARepository
+from artvc.maintenance import GcRequest, RepackRequest
 from artvc.recording import CommitRequest
 from artvc.repo import Repository
 from artvc.settings import Settings
@@ -25,6 +26,7 @@ from artvc.store.fsio import Disk
 
 Files = dict[str, bytes]
 PROJECT = "uncategorized"
+DAY = 24 * 3600
 SETTINGS = Settings(sync=False, workers=2, author_name="Ada", author_email="ada@example.com")
 _ticks = itertools.count()
 
@@ -63,10 +65,18 @@ class World:
         return Repository.open(self.root, SETTINGS, disk or Disk(sync=False))
 
     def commit(
-        self, source: str, name: str = "data", *, disk: Disk | None = None, aliases: tuple[str, ...] = ()
+        self,
+        source: str,
+        name: str = "data",
+        *,
+        disk: Disk | None = None,
+        aliases: tuple[str, ...] = (),
+        inputs: tuple[str, ...] = (),
     ) -> str:
         with self.open(disk) as repo:
-            request = CommitRequest(paths=(self.sources / source,), name=name, type="dataset", aliases=aliases)
+            request = CommitRequest(
+                paths=(self.sources / source,), name=name, type="dataset", aliases=aliases, inputs=inputs
+            )
             label = recording.commit_paths(repo, request, now=now).logged.version.label
         self.acknowledged[label] = source
         return label
@@ -107,6 +117,7 @@ class Scenario:
         act: what is interrupted; done again, it succeeds.
         adds: label and source of the version that it adds, if it does.
         small_packs: packs of 64 KiB, so that a little data fills several.
+        settled: looks at the world after the act was done undisturbed.
     """
 
     name: str
@@ -115,6 +126,7 @@ class Scenario:
     adds: tuple[str, str] | None = None
     small_packs: bool = False
     slow: bool = False
+    settled: Callable[[World], None] = lambda world: None
 
     @contextlib.contextmanager
     def conditions(self) -> Iterator[None]:
@@ -135,6 +147,7 @@ SOURCES: dict[str, Files] = {
     "packs": {f"x{i}": noise(f"pack{i}", 150_000) for i in range(3)} | {"small": b"s"},
     "model": {"model.safetensors": weights(1)},
     "trained": {"model.safetensors": weights(1, moved=1e-6)},
+    "mixed": {"large": noise("large", 200_000), "lost": noise("lost", 300_000), "two": noise("two", 3000)},
 }
 
 
@@ -143,12 +156,12 @@ def _init(world: World, disk: Disk) -> None:
     repo.close()
 
 
-def _fresh(world: World) -> None:
+def fresh(world: World) -> None:
     Repository.create(world.root, settings=SETTINGS, disk=Disk(sync=False))[0].close()
 
 
 def _one(world: World) -> None:
-    _fresh(world)
+    fresh(world)
     world.commit("a")
 
 
@@ -158,7 +171,7 @@ def _two(world: World) -> None:
 
 
 def _model(world: World) -> None:
-    _fresh(world)
+    fresh(world)
     world.commit("model")
 
 
@@ -179,16 +192,74 @@ def _commit(source: str, name: str = "data") -> Act:
     return act
 
 
+def _garbage(world: World) -> None:
+    """data:v0 and v1; data:v2, a delta whose base no name has any more; much that was deleted, some of it shared."""
+    _two(world)
+    world.commit("packs", "gone")
+    world.commit("model", "base")
+    world.commit("trained", inputs=("base",))
+    world.commit("mixed", "gone")
+    with world.open() as repo:
+        for name in ("gone", "base"):
+            curation.delete_collection(repo, PROJECT, name, now=now())
+    for label in ("gone:v0", "gone:v1", "base:v0"):
+        del world.acknowledged[label]
+
+
+def _condemned(world: World) -> None:
+    _garbage(world)
+    with world.open() as repo:
+        for pack in (world.root / ".artvc" / "packs").iterdir():
+            os.utime(pack, (0, 0))
+        assert maintenance.gc(repo, GcRequest(grace=DAY), now=now()).condemned
+
+
+def gc_now(world: World, disk: Disk) -> None:
+    """Delete at once whatever is dead."""
+    with world.open(disk) as repo:
+        maintenance.gc(repo, GcRequest(grace=0), now=now())
+
+
+def gc_later(world: World, disk: Disk) -> None:
+    """Delete what was condemned two days ago."""
+    with world.open(disk) as repo:
+        maintenance.gc(repo, GcRequest(grace=DAY), now=now().replace("-23T", "-25T"))
+
+
+def repack(world: World, disk: Disk) -> None:
+    """Join small packs and compress all harder."""
+    with world.open(disk) as repo:
+        maintenance.repack(repo, RepackRequest(every=True, level=5), now=now())
+
+
+def pack_bytes(world: World) -> int:
+    return sum(path.stat().st_size for path in (world.root / ".artvc" / "packs").iterdir())
+
+
+def _lean(world: World) -> None:
+    # b's large file, the weights and their base stay.
+    assert pack_bytes(world) < 420_000, "what is dead was not deleted"
+
+
+def _packed(world: World) -> None:
+    with world.open() as repo:
+        report = maintenance.repack(repo, RepackRequest(every=True, level=5), now=now())
+    assert not report.rewritten, "a second repack finds something to do"
+
+
 SCENARIOS = (
     Scenario("init", lambda world: None, _init),
-    Scenario("first commit", _fresh, _commit("a"), ("data:v0", "a")),
+    Scenario("first commit", fresh, _commit("a"), ("data:v0", "a")),
     Scenario("second commit", _one, _commit("b"), ("data:v1", "b")),
     Scenario("equal commit", _one, _commit("a"), None),
-    Scenario("1,000 files", _fresh, _commit("many"), ("data:v0", "many"), slow=True),
+    Scenario("1,000 files", fresh, _commit("many"), ("data:v0", "many"), slow=True),
     Scenario("several packs", _one, _commit("packs"), ("data:v1", "packs"), small_packs=True),
     Scenario("delta", _model, _commit("trained"), ("data:v1", "trained")),
     Scenario("alias", _two, _alias),
     Scenario("checkout", _two, _checkout),
+    Scenario("gc", _garbage, gc_now, slow=True, settled=_lean),
+    Scenario("gc of what was condemned", _condemned, gc_later, slow=True, settled=_lean),
+    Scenario("repack", _garbage, repack, slow=True, settled=_packed),
 )
 
 
@@ -257,6 +328,7 @@ class Stage:
         # I4: once more, with nothing done by hand
         with scenario.conditions():
             scenario.act(world, Disk(sync=False))
+            scenario.settled(world)
         with world.open() as repo:
             self.check_versions(repo, world, before, scenario.adds, scenario.adds)
             assert [v.number for v in repo.versions(PROJECT, "data")] == list(
