@@ -17,17 +17,36 @@ from artvc.cli.render import (
     repack_text,
     to_json,
 )
+from artvc.cli.share import work_of
+from artvc.sync import sharing
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 _SPAN = re.compile(r"([0-9]{1,9})([smhdw])")
 
 
-def _seconds(context: click.Context, parameter: click.Parameter, value: str) -> int:
+def _seconds(context: click.Context, parameter: click.Parameter, value: str | None) -> int | None:
     """A time span such as ``2w``, ``14d``, ``36h`` or ``0`` in seconds."""
+    if value is None:
+        return None
     match = _SPAN.fullmatch(value)
     if match is None and value != "0":
         raise click.BadParameter(f"'{value}' is no time span such as 2w, 14d, 36h or 0", context, parameter)
     return int(match[1]) * _UNITS[match[2]] if match else 0
+
+
+_SIZES = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12, "ki": 1 << 10, "mi": 1 << 20, "gi": 1 << 30}
+_SIZE = re.compile(r"([0-9]{1,15})\s*([kmgt]i?)?b?", re.IGNORECASE)
+
+
+def _bytes(context: click.Context, parameter: click.Parameter, value: str | None) -> int | None:
+    """A size such as ``20GB``, ``500MiB`` or ``0`` in bytes."""
+    if value is None:
+        return None
+    match = _SIZE.fullmatch(value.strip())
+    unit = (match[2] or "").lower() if match else "?"
+    if match is None or unit not in _SIZES:
+        raise click.BadParameter(f"'{value}' is no size such as 20GB or 500MiB", context, parameter)
+    return int(match[1]) * _SIZES[unit]
 
 
 @click.command()
@@ -44,7 +63,8 @@ def fsck(face: Face, quick: bool) -> int:
       artvc fsck --quick
     """
     with face.repository() as repo, Progress("checking", shown=face.progress) as progress:
-        report = maintenance.fsck(repo, full=not quick, advance=progress.advance)
+        absent = sharing.on_a_remote(repo)
+        report = maintenance.fsck(repo, full=not quick, absent=absent, advance=progress.advance)
     if face.as_json:
         click.echo(to_json(fsck_json(report)))
     else:
@@ -57,15 +77,15 @@ def fsck(face: Face, quick: bool) -> int:
 @click.option(
     "--grace",
     callback=_seconds,
-    default="2w",
-    show_default=True,
     metavar="SPAN",
-    help="Delete only what was found dead so long ago; 0: now.",
+    help="Delete only what was found dead so long ago; 0: now.  [default: 2w, with --local 0]",
 )
+@click.option("--local", is_flag=True, help="Also drop data that a remote has for sure; it comes again when needed.")
+@click.option("--keep", callback=_bytes, metavar="SIZE", help="With --local: let so much stay, e.g. 20GB.")
 @click.option("-n", "--dry-run", is_flag=True, help="Only say what would be done.")
 @common
 @face_of
-def gc(face: Face, expired: bool, grace: int, dry_run: bool) -> None:
+def gc(face: Face, expired: bool, grace: int | None, local: bool, keep: int | None, dry_run: bool) -> None:
     """Delete what no version and no run needs any more.
 
     It goes in two steps: what is found dead is condemned, and deleted by a later gc when the grace period is over.
@@ -76,13 +96,22 @@ def gc(face: Face, expired: bool, grace: int, dry_run: bool) -> None:
       artvc gc --dry-run
       artvc gc --expired
       artvc gc --grace 0     all at once; what was deleted can't be brought back
+      artvc gc --local --keep 20GB
     """
+    if keep is not None and not local:
+        raise click.UsageError("--keep goes with --local")
     now = settings.now()
     with face.repository() as repo, Progress("looking", shown=face.progress) as progress:
         gone = []
         if expired:
             gone = curation.expired(repo, now=now) if dry_run else curation.delete_expired(repo, now=now)
-        request = maintenance.GcRequest(grace=grace, dry_run=dry_run)
+        drop = None
+        if local:
+            drop = sharing.droppable(repo, work_of(face, progress), keep=keep or 0)
+        absent = sharing.on_a_remote(repo)
+        if grace is None:
+            grace = 0 if local else maintenance.GRACE
+        request = maintenance.GcRequest(grace=grace, dry_run=dry_run, drop=drop, absent=absent)
         report = maintenance.gc(repo, request, now=now, advance=progress.advance)
     if face.as_json:
         click.echo(to_json(gc_json(report, gone, dry_run=dry_run)))

@@ -680,6 +680,8 @@ def fsck_text(report: FsckReport, paint: Paint) -> str:
         lines.append(f"{counted(report.leftovers, 'unfinished file')} of interrupted commands; harmless")
     if report.condemned:
         lines.append(f"{counted(report.condemned, 'pack')} condemned; 'artvc gc' deletes what stays unneeded")
+    if report.absent:
+        lines.append(f"{counted(report.absent, 'chunk')} not here but on a remote; 'artvc pull --all' brings them")
     lines.append(
         f"checked {counted(report.packs, 'pack')}, {counted(report.objects, 'object')}, "
         f"{counted(report.versions, 'version')}, {counted(report.runs, 'run')}: "
@@ -697,6 +699,7 @@ def fsck_json(report: FsckReport) -> JsonObject:
         "versions": report.versions,
         "runs": report.runs,
         "transactions": report.transactions,
+        "absent": report.absent,
         "condemned": report.condemned,
         "leftovers": report.leftovers,
         "strangers": list(report.strangers),

@@ -33,6 +33,7 @@ class FsckReport:
     Attributes:
         packs, objects, versions, runs, transactions: how much was checked.
         condemned: packs that gc means to delete; they are sound and of use until then.
+        absent: chunks that are not here but on a remote.
         problems: what is wrong.
         leftovers: unfinished temporary files of killed processes; harmless.
         strangers: files that artvc did not make; ignored.
@@ -44,6 +45,7 @@ class FsckReport:
     runs: int = 0
     transactions: int = 0
     condemned: int = 0
+    absent: int = 0
     problems: list[Problem] = field(default_factory=list)
     leftovers: int = 0
     strangers: list[str] = field(default_factory=list)
@@ -54,12 +56,19 @@ class FsckReport:
         return not self.problems
 
 
-def fsck(repo: Repository, *, full: bool = True, advance: Callable[[int], None] | None = None) -> FsckReport:
+def fsck(
+    repo: Repository,
+    *,
+    full: bool = True,
+    absent: Callable[[Id], bool] = lambda _: False,
+    advance: Callable[[int], None] | None = None,
+) -> FsckReport:
     """Check a repository.  Nothing is changed.
 
     Args:
         repo: the repository.
         full: read and hash every byte of every pack; False: only that everything reachable is present.
+        absent: asked for each chunk that is not here; True: that is no damage, a remote has it.
         advance: called with the bytes of each pack checked.
     """
     report = FsckReport()
@@ -80,7 +89,7 @@ def fsck(repo: Repository, *, full: bool = True, advance: Callable[[int], None] 
             advance(os.path.getsize(os.path.join(repo.objects.packs, name + ".pack")))
     marks = repo.objects.condemned.read()
     report.condemned = len(repo.objects.index.packs & (marks.doomed | marks.since.keys()))
-    _Walker(repo, report, bad).check()
+    _Walker(repo, report, bad, absent).check()
     with contextlib.suppress(FileNotFoundError):  # tools that copy repositories leave out empty directories
         report.leftovers = len(repo.disk.listdir(str(repo.dir / "tmp")))
     for directory, endings in (("packs", (".pack",)), ("refs", (".json", ".checkpoint"))):
@@ -110,8 +119,9 @@ def _check_log(repo: Repository, report: FsckReport) -> None:
 class _Walker:
     """Visits everything that names reach, each object once; what lies in bad packs is read."""
 
-    def __init__(self, repo: Repository, report: FsckReport, bad: set[str]) -> None:
+    def __init__(self, repo: Repository, report: FsckReport, bad: set[str], absent: Callable[[Id], bool]) -> None:
         self._repo = repo
+        self._absent = absent
         self._report = report
         self._bad = bad
         self._good: set[Id] = set()
@@ -205,6 +215,10 @@ class _Walker:
             return self._broken[chunk]
         place = self._repo.objects.find(chunk)
         try:
+            if place is None and self._absent(chunk):
+                self._report.absent += 1
+                self._good.add(chunk)
+                return None
             if place is None:
                 raise NotFound(f"chunk {chunk.short} is not in this repository")
             if place.size != size or place.kind != Kind.CHUNK:

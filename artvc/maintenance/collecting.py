@@ -27,7 +27,7 @@ from artvc.model.ids import Id, Kind
 from artvc.model.reach import Reach
 from artvc.repo import Repository
 from artvc.store import writers
-from artvc.store.refs import RefEdit, RefState
+from artvc.store.refs import RefEdit, RefLog, RefState
 from artvc.store.rewrite import Rewriter
 
 GRACE: Final = 14 * 24 * 3600
@@ -51,11 +51,13 @@ class GcRequest:
         dry_run: only say what would be done.
         drop: asked for each chunk that names need; True: it need not be kept here, nor be here, because it can be had
             elsewhere for sure.  None: keep all.  A chunk that is the base of one that stays is kept in any case.
+        absent: asked for each chunk that names need and that is not here; True: that is no damage, a remote has it.
     """
 
     grace: int = GRACE
     dry_run: bool = False
     drop: Drop | None = None
+    absent: Drop | None = None
 
     def __post_init__(self) -> None:
         if self.grace < 0:
@@ -151,12 +153,13 @@ class Needed:
 
     Args:
         repo: the repository.
-        drop: as in :class:`GcRequest`.
+        drop, absent: as in :class:`GcRequest`.
     """
 
-    def __init__(self, repo: Repository, drop: Drop | None = None) -> None:
+    def __init__(self, repo: Repository, drop: Drop | None = None, absent: Drop | None = None) -> None:
         self._repo = repo
         self._drop = drop
+        self._absent = absent or (lambda _: False)
         self._seen: set[str] = set()
         self._bases: set[bytes] = set()
         self.deltas: dict[str, set[bytes]] = {}
@@ -193,6 +196,16 @@ class Needed:
                 for name in _NOTES:
                     for artifact in _inputs(self._repo, os.path.join(runs, run, name)):
                         self.removed.add_artifact(artifact)
+
+    def add_remotes(self) -> None:
+        """What the remotes' names name, as far as it is here: a pull may come back to it."""
+        remotes = str(self._repo.dir / "remotes")
+        with contextlib.suppress(FileNotFoundError):
+            for remote in self._repo.disk.listdir(remotes):
+                with contextlib.suppress(ArtvcError, FileNotFoundError):
+                    for name, value in RefLog(self._repo.disk, os.path.join(remotes, remote)).state().refs.items():
+                        with contextlib.suppress(ArtvcError):
+                            self.removed.add(name, value)
 
     def add_packs(self, names: Iterable[str]) -> None:
         """Look which packs have deltas.  Raises Damaged."""
@@ -234,7 +247,7 @@ class Needed:
     def check_chunks(self) -> None:
         """Raises Damaged where a chunk is missing that must be here."""
         for wanted in self.names.chunks:
-            if self._repo.objects.find(wanted) is None and self.now(wanted):
+            if self._repo.objects.find(wanted) is None and self.now(wanted) and not self._absent(Id(wanted)):
                 raise Damaged(
                     f"chunk {wanted.hex()[:12]} is not in this repository; nothing was deleted",
                     hint="'artvc fsck' says what is affected",
@@ -271,7 +284,7 @@ class Collection:
         self._request = request
         self._now = now
         self._advance = advance
-        self.needed = Needed(repo, request.drop)
+        self.needed = Needed(repo, request.drop, request.absent)
         self.use: dict[str, Use] = {}
         self._home: dict[bytes, str] = {}
         self._clock = 0.0
@@ -290,6 +303,7 @@ class Collection:
         self.needed.add_state(state)
         self.needed.add_removed(self._recent_edits(state.number))
         self.needed.add_notes()
+        self.needed.add_remotes()
         self.needed.check_chunks()
         self._measure(set(self._objects.index.packs), frozenset(marks.since) | marks.doomed)
         self._plan(marks.since, marks.doomed)

@@ -5,6 +5,8 @@ that made it.  A commit needs its own files and the commits before it; of the ve
 needs only the artifact objects, so that the log can go on naming them: their content lives by their own names.
 """
 
+from collections.abc import Container
+
 from artvc.errors import Damaged, NotFound
 from artvc.model import codec, names
 from artvc.model.ids import Id, Kind
@@ -25,7 +27,7 @@ class Reach:
         chunks: ids of chunks; they were not read.
     """
 
-    def __init__(self, get: Get, *, known: "Reach | None" = None, lenient: bool = False) -> None:
+    def __init__(self, get: Get, *, known: Container[bytes] | None = None, lenient: bool = False) -> None:
         self.objects: set[bytes] = set()
         self.chunks: set[bytes] = set()
         self._get = get
@@ -33,7 +35,7 @@ class Reach:
         self._lenient = lenient
         self._whole: set[bytes] = set()  # artifacts with their trees
 
-    def __contains__(self, wanted: bytes) -> bool:
+    def __contains__(self, wanted: object) -> bool:
         return wanted in self.objects or wanted in self.chunks
 
     def add(self, name: str, value: JsonObject) -> None:
@@ -77,7 +79,7 @@ class Reach:
         return data
 
     def _has(self, wanted: Id) -> bool:
-        return wanted in self.objects or (self._known is not None and wanted in self._known.objects)
+        return wanted in self.objects or (self._known is not None and wanted in self._known)
 
     def _object(self, kind: Kind, wanted: Id) -> None:
         """Reach one object that names no others, or whose names don't count."""

@@ -13,8 +13,7 @@ from typing import Final
 
 from artvc.errors import Damaged, NotFound, RemoteError
 from artvc.model.ids import Id, Kind
-from artvc.model.links import links
-from artvc.model.objects import JsonObject
+from artvc.model.reach import Reach
 from artvc.remotes.base import Piece, PieceKind, Remote
 from artvc.repo import Repository
 from artvc.store.fsio import Disk
@@ -176,18 +175,14 @@ class _Quarantine:
         self._data.refresh()
         changed = {ref: value for ref, value in self._state.refs.items() if self._before.get(ref) != value}
         merging.check(changed)
-        seen: set[bytes] = set()
-        todo: list[tuple[Kind, Id]] = [one for ref, value in changed.items() for one in roots(ref, value)]
-        while todo:
-            kind, wanted = todo.pop()
-            if kind == Kind.CHUNK:
-                if not self._has_chunk(wanted):
-                    raise Damaged(f"chunk {wanted.short} is in none of its packs")
-            elif wanted not in seen and not self._tracking.has(kind, wanted):
-                seen.add(wanted)
-                todo += links(kind, self._get(kind, wanted))
+        reach = Reach(self._get, known=_Noted(self._tracking))
+        for ref, value in changed.items():
+            reach.add(ref, value)
+        for chunk in reach.chunks:
+            if not self._has_chunk(chunk):
+                raise Damaged(f"chunk {chunk.hex()[:12]} is in none of its packs")
 
-    def _has_chunk(self, chunk: Id) -> bool:
+    def _has_chunk(self, chunk: bytes) -> bool:
         return (
             self._data.find(chunk) is not None
             or self._tracking.place(chunk) is not None
@@ -234,15 +229,14 @@ class _Quarantine:
         return Fetched(transactions=transactions, packs=len(self._packs), bytes=self._bytes)
 
 
-def roots(ref: str, value: JsonObject) -> Iterator[tuple[Kind, Id]]:
-    """The objects that a ref keeps."""
-    kind = ref.partition("/")[0]
-    keys = {"artifacts": ("artifact", "commit"), "properties": ("id",), "runs": ("commit",)}.get(kind, ())
-    kinds = {"artifact": Kind.ARTIFACT, "commit": Kind.COMMIT, "id": Kind.PROPERTIES}
-    for key in keys:
-        found = value.get(key)
-        if isinstance(found, str):
-            yield kinds[key], Id.parse(found)
+class _Noted:
+    """The metadata objects that the remote had before, which were looked at when they came."""
+
+    def __init__(self, tracking: Tracking) -> None:
+        self._tracking = tracking
+
+    def __contains__(self, wanted: object) -> bool:
+        return isinstance(wanted, bytes) and self._tracking.has(Kind.TREE, wanted)
 
 
 def _limited(data: Iterable[bytes], limit: int) -> Iterator[bytes]:

@@ -15,11 +15,12 @@ from typing import BinaryIO, Final
 
 from artvc.errors import Conflict, NotFound, RemoteError
 from artvc.model.ids import Id, Kind
-from artvc.model.links import links
+from artvc.model.reach import Reach
 from artvc.remotes.base import Publication, Remote, Upload
 from artvc.repo import Repository
 from artvc.store.packs import (
     DATA,
+    MEMBERS,
     META,
     PACK_SUFFIX,
     Block,
@@ -32,7 +33,7 @@ from artvc.store.packs import (
     index_places,
 )
 from artvc.store.refs import RefEdit, encode_transaction
-from artvc.sync.fetching import Advance, fetch, roots, settle_lost_reply
+from artvc.sync.fetching import Advance, fetch, settle_lost_reply
 from artvc.sync.joining import difference, join, shared_refs
 from artvc.sync.merging import Renumbered
 from artvc.sync.tracking import Tracking
@@ -196,6 +197,7 @@ class _Shipment:
         self._tracking = tracking
         self._tmp = str(repo.dir / "tmp")
         self._chunks: dict[bytes, Place] = {}
+        self._there: set[bytes] = set()
         self._members: list[tuple[Member, bytes]] = []
         self._writers: dict[int, PackWriter] = {}
         self._made: dict[int, list[Upload]] = {DATA: [], META: []}
@@ -218,31 +220,38 @@ class _Shipment:
         Raises:
             NotFound, Damaged: it is not here, or not sound.
         """
-        seen: set[bytes] = set()
-        todo = [one for edit in edits if edit.new is not None for one in roots(edit.name, edit.new)]
-        while todo:
-            kind, wanted = todo.pop()
-            if kind == Kind.CHUNK:
-                if wanted not in self._chunks and not self._tracking.has(kind, wanted):
-                    self._chunks[wanted] = self._place(wanted)
-                continue
-            if wanted in seen or self._tracking.has(kind, wanted):
-                continue
-            seen.add(wanted)
-            data = self._repo.objects.get(kind, wanted)
-            todo += links(kind, data)
+        # What is there by accident, with no name that keeps it, may be collected there at any time.
+        there = Reach(self._get, lenient=True)
+        for ref, value in self._tracking.state().refs.items():
+            there.add(ref, value)
+        needed = Reach(self._get, known=there)
+        for edit in edits:
+            if edit.new is not None:
+                needed.add(edit.name, edit.new)
+        self._there = there.chunks
+        self._chunks = {chunk: self._place(chunk) for chunk in needed.chunks - there.chunks}
+        metadata = needed.objects - there.objects
+        for wanted in sorted(metadata):
+            place = self._repo.objects.find(wanted)
+            if place is None:
+                raise NotFound(f"object {wanted.hex()[:12]} was here just now and is gone", hint="push again")
+            kind = Kind(place.kind)
+            data = self._repo.objects.get(kind, Id(wanted))
             self._members.append((Member(kind, wanted, len(data)), data))
             self._size += len(data)
-            if self._size >= _SOLID:
+            if self._size >= _SOLID or len(self._members) >= MEMBERS:
                 self._flush_metadata()
         self._flush_metadata()
-        self.objects = len(seen) + len(self._chunks)
+        self.objects = len(metadata) + len(self._chunks)
 
-    def _place(self, chunk: Id) -> Place:
+    def _get(self, kind: Kind, wanted: Id) -> bytes:
+        return self._repo.objects.get(kind, wanted)
+
+    def _place(self, chunk: bytes) -> Place:
         place = self._repo.objects.find(chunk)
         if place is None:
             raise NotFound(
-                f"chunk {chunk.short} is neither here nor on {self._tracking.name}",
+                f"chunk {chunk.hex()[:12]} is neither here nor on {self._tracking.name}",
                 hint="another remote may have it: 'artvc pull --all REMOTE' brings it here",
             )
         return place
@@ -311,7 +320,7 @@ class _Shipment:
         return Pack.open(self._disk, os.path.join(str(self._repo.dir / "packs"), name + PACK_SUFFIX))
 
     def _goes_or_is_there(self, chunk: bytes) -> bool:
-        return chunk in self._chunks or self._tracking.place(chunk) is not None
+        return chunk in self._chunks or chunk in self._there
 
     def _may_have_all(self, pack: Pack) -> bool:
         return all(map(self._goes_or_is_there, pack.ids())) and all(

@@ -3,7 +3,7 @@
 import contextlib
 import os
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -17,6 +17,7 @@ from artvc.remotes.address import Address, Surroundings
 from artvc.remotes.base import Capabilities, Remote
 from artvc.repo import DIRECTORY, Repository
 from artvc.settings import Settings, lookup
+from artvc.store.packs import PACK_SUFFIX
 from artvc.store.refs import RefEdit
 from artvc.sync.fetching import Fetched, fetch
 from artvc.sync.joining import join
@@ -292,6 +293,70 @@ def lender_of(repo: Repository, work: Work) -> Lender:
         return addresses.open_remote(addresses.parse(url_of(repo, name), base=repo.root), surroundings)
 
     return Lender(repo, open_remote, jobs=work.jobs, planned=work.planned, advance=work.advance)
+
+
+def on_a_remote(repo: Repository) -> Callable[[Id], bool]:
+    """Says of chunks whether a remote had them when it was looked at last."""
+    trackings = [Tracking(repo, name) for name in names_of(repo)]
+    return lambda chunk: any(one.place(chunk) is not None for one in trackings)
+
+
+def droppable(repo: Repository, work: Work, *, keep: int = 0) -> Callable[[Id], bool]:
+    """Says of chunks whether they need not be kept here, because a remote has them for sure.
+
+    The remotes are asked which packs they have now.  Packs that were read or written longest ago are dropped first.
+
+    Args:
+        repo: the repository.
+        work: how.
+        keep: bytes of data that may stay.
+
+    Raises:
+        NotFound: there is no remote.
+        RemoteError, RemoteDenied, Damaged: by a remote.
+    """
+    known = names_of(repo)
+    if not known:
+        raise NotFound("there is no remote that could have the data", hint="'artvc remote add origin URL' makes one")
+    there: list[tuple[Tracking, Set[Id]]] = []
+    for name in known:
+        with connected(repo, name, work) as remote:
+            fetch(repo, Tracking(repo, name), remote)
+            there.append((Tracking(repo, name), remote.packs()))
+    kept = _recent_packs(repo, keep)
+
+    def drop(chunk: Id) -> bool:
+        place = repo.objects.find(chunk)
+        if place is not None and place.pack in kept:
+            return False
+        for tracking, packs in there:
+            at = tracking.place(chunk)
+            if at is None or Id.parse(at.pack) not in packs:
+                continue
+            base = tracking.end(at.pack).bases.get(chunk)
+            near = tracking.place(base) if base is not None else at
+            if near is not None and Id.parse(near.pack) in packs:
+                return True
+        return False
+
+    return drop
+
+
+def _recent_packs(repo: Repository, size: int) -> set[str]:
+    """The packs used last that have so many bytes together."""
+    found = []
+    repo.objects.refresh()
+    for name in repo.objects.index.packs:
+        with contextlib.suppress(FileNotFoundError):
+            status = os.stat(os.path.join(repo.objects.packs, name + PACK_SUFFIX))
+            found.append((max(status.st_atime_ns, status.st_mtime_ns), status.st_size, name))
+    kept = set()
+    for _, bytes_of_it, name in sorted(found, reverse=True):
+        size -= bytes_of_it
+        if size < 0:
+            break
+        kept.add(name)
+    return kept
 
 
 def attach(repo: Repository, work: Work) -> None:
