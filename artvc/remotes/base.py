@@ -31,6 +31,7 @@ class PieceKind(enum.Enum):
     TRANSACTION = "transaction"  # a file of the ref log
     METADATA = "metadata"  # a metadata pack
     INDEX = "index"  # the end of a data pack, from its index on
+    GONE = "gone"  # a pack that the reader knows of and that is there no more
     TOKEN = "token"  # what the remote wants to be given next time
 
 
@@ -145,7 +146,7 @@ class Remote(Protocol):
     def history(self, known: Known) -> Iterator[Piece]:
         """Everything but data packs that a reader lacks.
 
-        Pieces come in the order: checkpoint, transactions by number, metadata packs, indexes, token.  All that
+        Pieces come in the order: checkpoint, transactions by number, metadata packs, indexes, gone, token.  All that
         a transaction refers to, which the reader lacks, comes with it.  An empty remote has no pieces.
         """
         ...

@@ -24,6 +24,7 @@ from artvc.model.ids import TRANSACTION_CONTEXT, Id, transaction_id
 from artvc.remotes.address import Address, Surroundings
 from artvc.remotes.base import Capabilities, Known, Piece, PieceKind, Publication, Upload
 from artvc.repo import DIRECTORY, Repository
+from artvc.store.condemned import Condemned
 from artvc.store.fsio import Disk, storage_error
 from artvc.store.packs import DATA, HEADER_BYTES, META, PACK_SUFFIX, Pack, is_pack_name
 from artvc.store.refs import CHECKPOINT_BYTES, TRANSACTION_BYTES
@@ -95,7 +96,8 @@ class DirectoryRemote:
         for number in range(start + 1, last + 1):
             yield Piece(PieceKind.TRANSACTION, number, None, self._file(self._log(number, "json"), 0))
         with self._told():
-            lacking = sorted(self._listed() - known.metadata - known.indexes)
+            listed = self._listed()
+            lacking = sorted(listed - known.metadata - known.indexes)
             contents = [(pack, self._content(pack)) for pack in lacking]
         for pack, content in contents:
             if content == META:
@@ -105,6 +107,8 @@ class DirectoryRemote:
                 index = self._index_start(pack) if content == DATA else None
             if index is not None:
                 yield Piece(PieceKind.INDEX, 0, pack, self._file(self._pack(pack), index))
+        for pack in sorted((known.metadata | known.indexes) - listed):  # its gc is at work
+            yield Piece(PieceKind.GONE, 0, pack, iter(()))
 
     def packs(self) -> Set[Id]:
         """The data packs that are there."""
@@ -149,6 +153,10 @@ class DirectoryRemote:
         missing = [pack.id.short for pack in publication.indexes if pack.id not in there]
         if missing:
             raise RemoteError(f"{self.url} lost {len(missing)} packs, {missing[0]} among them", hint="push again")
+        # Its gc is about to unlink them, and makes a transaction before: then there is a new number to push under.
+        doomed = Condemned(self._disk, self._base).read().doomed
+        if any(pack.id.hex() in doomed for pack in (*publication.metadata, *publication.indexes)):
+            return False
         # Packs and transactions of others, and the directories themselves, may be there but not yet durable.
         for directory in (self._path("packs"), self._path("refs"), self._base, str(self._root)):
             self._disk.fsync_dir(directory)

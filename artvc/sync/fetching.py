@@ -132,6 +132,8 @@ class _Quarantine:
             path = self._path("data", piece.id.hex() + PACK_SUFFIX)
             self._disk.write_file(path, end, tmp=self._path("tmp"), durable=False)
             self._indexes.append(piece.id)
+        elif piece.kind == PieceKind.GONE and piece.id is not None:
+            self._gone.append(piece.id)
         elif piece.kind == PieceKind.TOKEN:
             self._token = b"".join(_limited(counted, _TOKEN_BYTES))
 
