@@ -12,7 +12,7 @@ The data is made by seed, but for fp32 and bf16 (--checkpoints DIR: what minilm.
 directory ``artifacts`` that examples/mnist leaves).  A tool takes part if it is installed; DVC and Oxen are looked
 for in --peers, a virtual environment: ``python -m venv V && V/bin/pip install dvc oxenai``.  Medians; the machine, the
 load and the versions are part of the report.  Everything is made durable before the clock stops: a tool that does not
-sync by itself is followed by ``sync``.  The full run takes about an hour and 45 GB of disk.
+sync by itself is followed by ``sync``.  The full run takes about 80 minutes and 40 GB of disk, most of it for other tools.
 """
 
 import argparse

@@ -178,8 +178,8 @@ def series(bench: Bench) -> None:
         bench.make(version)
         at = version % len(running)
         for tool in running[at:] + running[:at]:
-            if bench.name not in STORAGE and tool.name not in FLOORS and version > bench.options.peer_rounds:
-                continue
+            if bench.name not in STORAGE and tool.name not in FLOORS and version > min(1, bench.options.peer_rounds):
+                continue  # most keep each version whole: more would fill the disk
             last[tool.name] = version
             found = bench.part.tools[tool.name]
             seconds = bench.commit(tool, version)
