@@ -35,7 +35,7 @@ OPTIONS: Final = {
     "config": f"--list --show-origin --unset {COMMON}",
     "fetch": COMMON,
     "fsck": f"--quick {COMMON}",
-    "gc": f"--dry-run --expired --grace {COMMON}",
+    "gc": f"--dry-run --expired --grace --keep --local {COMMON}",
     "help": COMMON,
     "init": f"--project {COMMON}",
     "log": f"--graph --max-count --oneline --project {COMMON}",
@@ -60,7 +60,7 @@ OPTIONS: Final = {
 VALUED: Final = frozenset(
     {
         *("-C", "--color", "--path", "--input", "--metadata", "--description", "--tag", "--job-type", "--project"),
-        *("-j", "--jobs", "--ours", "-r", "--remote", "--theirs", "--grace", "--level"),
+        *("-j", "--jobs", "--ours", "-r", "--remote", "--theirs", "--grace", "--keep", "--level"),
         *("-a", "--alias", "-m", "--message", "-n", "--name", "--max-count", "--state", "-t", "--type"),
     }
 )

@@ -17,7 +17,7 @@ import contextlib
 import datetime
 import json
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Set
 from dataclasses import dataclass
 from typing import Final
 
@@ -27,6 +27,7 @@ from artvc.model.ids import Id, Kind
 from artvc.model.reach import Reach
 from artvc.repo import Repository
 from artvc.store import writers
+from artvc.store.packs import Place
 from artvc.store.refs import RefEdit, RefLog, RefState
 from artvc.store.rewrite import Rewriter
 
@@ -287,6 +288,7 @@ class Collection:
         self.needed = Needed(repo, request.drop, request.absent)
         self.use: dict[str, Use] = {}
         self._home: dict[bytes, str] = {}
+        self._sound: dict[tuple[str, int], Set[bytes]] = {}
         self._clock = 0.0
         self._deleted: set[str] = set()
         self.report = GcReport()
@@ -545,11 +547,18 @@ class Collection:
         return all(
             raw not in self.needed
             or any(
-                one.pack in sure and self.needed.serves(one.pack, raw) and self._objects.holds(one, raw)
+                one.pack in sure and self.needed.serves(one.pack, raw) and raw in self._sound_ids(one)
                 for one in self._objects.index.find_all(raw)
             )
             for raw, _ in self._objects.places_of(name)
         )
+
+    def _sound_ids(self, place: Place) -> Set[bytes]:
+        """What a record holds, if it is sound; each record is read once."""
+        key = place.pack, place.offset
+        if key not in self._sound:
+            self._sound[key] = self._objects.sound_ids(place)
+        return self._sound[key]
 
     def _write_anew(self) -> None:
         """Copy what is needed out of packs that are partly dead, and condemn them."""

@@ -23,8 +23,7 @@ from artvc.store.rewrite import Rewriter
 LEVEL: Final = 9
 _PAYS: Final = 0.02  # a pack is written anew if so much of it is spared
 _BASE_PAYS: Final = 0.03
-_TRIED: Final = 8  # members of a family that are encoded to judge a base
-_CANDIDATES: Final = 3
+_TRIED: Final = 8  # members of a family that are tried as bases of one another
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -177,7 +176,6 @@ class _Families:
         tried = family[::step][:_TRIED]
         data = {one: self._objects.get(Kind.CHUNK, Id(one)) for one in [base, *tried]}
         width = self._width(tried[0])
-        others = tried[:: max(1, len(tried) // _CANDIDATES)][:_CANDIDATES]
 
         def cost(candidate: bytes) -> float:
             members = [*tried, *([base] if wanted else [])]
@@ -187,8 +185,8 @@ class _Families:
             return _size(candidate, data[candidate], width, None) + differences * len(family) / len(tried)
 
         now = cost(base)
-        best = min(others, key=lambda one: (cost(one), one))
-        return best if cost(best) < (1 - _BASE_PAYS) * now else base
+        least, best = min((cost(one), one) for one in tried)
+        return best if least < (1 - _BASE_PAYS) * now else base
 
     def _width(self, chunk: bytes) -> int:
         """Bytes of a number, as the delta says that it is stored as."""

@@ -373,14 +373,14 @@ class Objects:
             # Whatever went wrong with the short way: the long one looks for other copies and says what is broken.
             yield self.get(Kind.CHUNK, one) if data is None else data
 
-    def holds(self, place: Place, wanted: bytes) -> bool:
-        """Whether the record at a place has its checksum and names an object (it is not decoded)."""
+    def sound_ids(self, place: Place) -> Set[bytes]:
+        """What the record at a place says that it holds; nothing where it has not its checksum (it is not decoded)."""
         try:
             record = self.record(place)
             check_record(record)
         except (Damaged, FileNotFoundError):
-            return False
-        return wanted in record_ids(record)
+            return frozenset()
+        return record_ids(record)
 
     def sound(self, wanted: bytes) -> bool:
         """Whether a record that holds an object has its checksum, and that of its base (they are not decoded)."""

@@ -164,6 +164,7 @@ def test_every_command_answers_in_json(filled):
     for argv in (
         *(["init"], ["commit", "data"], ["checkout", "net"], ["log"], ["show", "net"], ["ls"], ["ls", "net"]),
         *(["status"], ["alias"], ["alias", "net:v0", "x"], ["config", "a.b", "c"], ["config", "--list"], ["fsck"]),
+        *(["gc", "--expired"], ["gc", "--dry-run"], ["repack"], ["repack", "--all", "--dry-run"]),
         *(["version"], ["help"], ["help", "commit"]),
     ):
         assert isinstance(filled.json(*argv), dict), argv
@@ -218,6 +219,29 @@ def test_fsck_reports_damage_and_what_it_affects(filled):
     assert "damaged: " in done.stdout
     assert "affects uncategorized/net:v0" in done.stdout
     assert filled.run("cat", "net/model.pt").returncode == 13
+
+
+def test_gc_and_repack_say_what_they_did(filled):
+    assert "freed 0 B (0 packs)" in filled("gc")
+    assert "repacked" in filled("repack")
+    assert "nothing to do" in filled("repack")
+    assert "condemned; 'artvc gc' deletes" in filled("fsck")
+    assert " condemned until 2" in filled("gc", "-n")
+    assert filled.json("gc", "--grace", "0", "--dry-run")["deleted_packs"] > 0
+    assert filled.json("gc", "--grace", "0")["deleted_packs"] > 0
+    assert filled.json("fsck")["condemned"] == 0
+    assert "no time span" in filled.fails(2, "gc", "--grace", "soon")
+    assert "--all" in filled.fails(2, "repack", "--level", "3")
+
+
+def test_gc_deletes_nothing_where_something_is_damaged(filled):
+    for pack in (filled.cwd / ".artvc/packs").iterdir():
+        raw = bytearray(pack.read_bytes())
+        raw[-40] ^= 1
+        pack.write_bytes(raw)
+    before = sorted((filled.cwd / ".artvc/packs").iterdir())
+    assert "nothing was deleted" in filled.fails(13, "gc", "--grace", "0")
+    assert sorted((filled.cwd / ".artvc/packs").iterdir()) == before
 
 
 def test_show_patch_gives_the_code_that_ran(filled):

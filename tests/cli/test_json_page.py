@@ -41,6 +41,7 @@ def fields(value) -> set[str]:
         ),
         *(["run", "ls"], ["run", "recover"]),
         *(["alias"], ["alias", "net:v0", "x"], ["alias", "-d", "net:best"], ["fsck"], ["version"], ["help"]),
+        *(["gc"], ["repack"]),
         ["help", "commit"],
     ],
     ids=" ".join,
