@@ -312,7 +312,8 @@ def commit_paths(
         if watch:
             watch(ingest.totals)
         earlier = Predecessors(repo, project, name, [one.version.artifact_id for one in inputs]).find
-        snapshot = worktree.snapshot(repo, ingest, mounts, earlier=earlier, advance=advance)
+        base = _tree_that_counts(repo, origin) if origin and not request.paranoid else None
+        snapshot = worktree.snapshot(repo, ingest, mounts, earlier=earlier, advance=advance, base=base)
         captured = provenance.capture(Path.cwd(), request.argv, environment=False)
         commit = Commit(
             run_id=new_run_id(),
@@ -340,6 +341,15 @@ def commit_paths(
     (logged,) = recorded.outputs
     snapshot.remember(logged.version)
     return CommitResult(recorded=recorded, logged=logged, inputs=inputs, warnings=snapshot.warnings)
+
+
+def _tree_that_counts(repo: Repository, origin: worktree.Origin) -> Id | None:
+    """The tree of the version that paths came from, if a ref names it at this moment."""
+    try:
+        version = repo.version(origin.project, origin.name, origin.number)
+    except NotFound:
+        return None
+    return repo.artifact(version.artifact_id).root if version.artifact_id == origin.artifact else None
 
 
 def _listed(paths: Sequence[Path]) -> str:

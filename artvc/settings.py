@@ -23,12 +23,14 @@ class Settings:
     Attributes:
         sync: whether what is acknowledged must survive power loss; False is for tests and bulk imports.
         workers: threads that hash and compress.
+        processes: that look at many files at once; more than 1 only where forking is safe, as in the command line.
         author_name, author_email: of commits; "" where not known.
         project: overrides the repository's default project.
     """
 
     sync: bool = True
     workers: int = 2
+    processes: int = 1
     author_name: str = ""
     author_email: str = ""
     project: str | None = None

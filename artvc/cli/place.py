@@ -1,10 +1,14 @@
 """Which repository a command is about."""
 
+import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Final
 
 from artvc import settings
 from artvc.repo import DIRECTORY, Repository
+
+_PROCESSES: Final = 4
 
 
 def repository_at(directory: Path, environ: Mapping[str, str]) -> Repository:
@@ -18,9 +22,12 @@ def repository_at(directory: Path, environ: Mapping[str, str]) -> Repository:
         NotARepository: there is none.
         InvalidInput: the environment or the user's configuration is malformed.
     """
+    found = settings.from_environment(environ)
+    # Here nothing else runs yet that could not be forked.
+    found = dataclasses.replace(found, processes=min(found.workers, _PROCESSES))
     chosen = environ.get("ARTVC_DIR")
     if not chosen:
-        return Repository.discover(directory, settings.from_environment(environ))
+        return Repository.discover(directory, found)
     path = directory / chosen
     root = path.parent if path.name == DIRECTORY else path
-    return Repository.open(root, settings.from_environment(environ))
+    return Repository.open(root, found)

@@ -204,7 +204,7 @@ class Artifact(ArtifactFiles):
             self._entries.update(found)
             for path in found:
                 self._origins.pop(path, None)
-            self._caches += taken.caches
+            self._caches.append(taken.caches)
         for warning in taken.warnings:
             environment.warn(warning)
 

@@ -378,6 +378,10 @@ class Ingest:
         except (Damaged, NotFound):
             return False
 
+    def relies_on(self, tree: Id) -> bool:
+        """Whether a tree is in the store; nothing is said of what it names."""
+        return self._known(tree)
+
     def put(self, kind: Kind, data: bytes) -> Id:
         """Store a metadata object; returns its id."""
         wanted = id_of(kind, data)

@@ -244,7 +244,7 @@ def _child(name: str, how: str, before: Sequence[str] = ()) -> subprocess.Comple
         root = str(Path(__file__).parents[2])
         path = os.pathsep.join([root, kept.get("PYTHONPATH", "")])
         env = {**kept, "HOME": place, "PYTHONPATH": path, "PYTHONHASHSEED": "0", "ARTVC_FSYNC": "0", "ARTVC_JOBS": "2"}
-        done = subprocess.run(argv, cwd=root, env=env, capture_output=True, text=True, check=False)
+        done = subprocess.run(argv, cwd=place, env=env, capture_output=True, text=True, check=False)
     if done.returncode:
         raise SystemExit(f"{name}: {done.stderr}")
     return done

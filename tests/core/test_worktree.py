@@ -10,6 +10,7 @@ from artvc.errors import Conflict, Damaged, InvalidInput, NotFound
 from artvc.model import merkle
 from artvc.model.objects import Entry, EntryKind, TreeSummary
 from artvc.recording import OutputDraft, record
+from artvc.worktree import restoring
 
 
 def clean(desk) -> bool:
@@ -146,7 +147,7 @@ def test_subpaths_restore_a_part(desk):
 def test_an_interrupted_checkout_leaves_no_destination_and_resumes(desk, monkeypatch):
     desk.write({f"data/{i}": f"{i}" for i in range(50)})
     desk.commit("data")
-    honest, calls = worktree._write_content, []
+    honest, calls = restoring._write_content, []
 
     def dies(*args):
         calls.append(1)
@@ -154,11 +155,11 @@ def test_an_interrupted_checkout_leaves_no_destination_and_resumes(desk, monkeyp
             raise KeyboardInterrupt
         return honest(*args)
 
-    monkeypatch.setattr(worktree, "_write_content", dies)
+    monkeypatch.setattr(restoring, "_write_content", dies)
     with pytest.raises(KeyboardInterrupt):
         desk.checkout("data", "out")
     assert not (desk.root / "out").exists()
-    monkeypatch.setattr(worktree, "_write_content", honest)
+    monkeypatch.setattr(restoring, "_write_content", honest)
     result = desk.checkout("data", "out")
     assert desk.files("out") == desk.files("data")
     assert result.kept >= 24

@@ -12,6 +12,7 @@ import pytest
 from artvc import worktree
 from artvc.errors import Conflict, StorageError, StorageFull
 from artvc.store.fsio import Disk
+from artvc.worktree import restoring
 from tests.faults.faulty_disk import Killed
 from tests.faults.world import SCENARIOS, SOURCES, Scenario, Stage, World, fill, read_files
 
@@ -66,14 +67,14 @@ def run(stage: Stage, monkeypatch: pytest.MonkeyPatch, faulty: FaultyOs, *, exis
         if existing:
             checkout(world, "data:v0")
         before = read_files(out) if existing else None
-        monkeypatch.setattr(worktree, "os", faulty)
+        monkeypatch.setattr(restoring, "os", faulty)
         try:
             checkout(world, "data:v1")
             returned = True
         except (Killed, StorageFull, StorageError):
             returned = False
         finally:
-            monkeypatch.setattr(worktree, "os", os)
+            monkeypatch.setattr(restoring, "os", os)
         found = read_files(out) if out.exists() else None
         if existing:
             assert found is not None and before is not None
