@@ -15,7 +15,7 @@ import itertools
 import mmap
 import os
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 from xxhash import xxh3_64_intdigest
@@ -134,13 +134,14 @@ def _numbered(index: bytes, number: int) -> bytes:
     return bytes(items)
 
 
-def _merged_pieces(old: Merged | None, packs: Sequence[str], items: Sequence[bytes]) -> Iterator[bytes]:
+def _merged_pieces(old: Merged | None, packs: Sequence[str], items: Iterable[bytes], more: int) -> Iterator[bytes]:
     """The bytes of a merged file, piece by piece.
 
     Args:
         old: the file that it replaces.
         packs: names of all packs by number, those of the old file first.
         items: the entries that are not in the old file, sorted.
+        more: how many.
     """
     parts: list[Buffer] = []
     size = done = 0
@@ -162,9 +163,15 @@ def _merged_pieces(old: Merged | None, packs: Sequence[str], items: Sequence[byt
     if old is not None:
         yield from map(bytes, old.entries(done, old.count))
         counts = map(int.__add__, counts, old.fan())
-    count = len(items) + (old.count if old is not None else 0)
+    count = more + (old.count if old is not None else 0)
     end = struct.pack(f"<{_FAN + 1}Q", *counts) + bytes.fromhex("".join(packs))
     yield end + _TAIL.pack(_MAGIC, _FORMAT, len(packs), count, xxh3_64_intdigest(end))
+
+
+def _rows(items: bytes) -> Iterator[bytes]:
+    """Entries one by one."""
+    for at in range(0, len(items), _ITEM):
+        yield items[at : at + _ITEM]
 
 
 class _Table:
@@ -312,9 +319,13 @@ class PackIndex:
 
     def add(self, pack: Pack) -> None:
         """Take up a pack that was just written."""
-        if pack.name + PACK_SUFFIX not in self._files:
-            self._table.take(pack.name, pack.index())
-            self._files.add(pack.name + PACK_SUFFIX)
+        if pack.name + PACK_SUFFIX in self._files:
+            return
+        index = pack.index()
+        self._files.add(pack.name + PACK_SUFFIX)
+        # An index of tiny files takes a tenth of the memory if it goes into the file as it is.
+        if len(index) <= _LOOSE_ENTRIES * ENTRY_BYTES or not self._merge(pack.name, index):
+            self._table.take(pack.name, index)
             self._merge_if_due()
 
     def _take(self, file: str) -> bool:
@@ -392,14 +403,31 @@ class PackIndex:
         packs_due = outside > min(max(_LOOSE_PACKS, inside // 4), _LOOSE_PACKS_LIMIT)
         if self._read_only or not (packs_due or len(table.loose) > _LOOSE_ENTRIES):
             return
+        self._merge()
+
+    def _merge(self, name: str = "", index: bytes = b"") -> bool:
+        """Write the merged file; False where that can't be done.
+
+        Args:
+            name, index: a pack to take up with it.
+        """
+        table = self._table
+        names, items = table.names, table.items()
+        count = len(items) + len(index) // ENTRY_BYTES
+        rows: Iterable[bytes] = items
+        if name:
+            names = [*names, name]
+            rows = heapq.merge(items, _rows(_numbered(index, len(names) - 1)))
         try:
             self._disk.ensure_dir(os.path.dirname(self._file))  # people delete caches
-            pieces = _merged_pieces(table.merged, table.names, table.items())
-            self._disk.write_file(self._file, pieces, tmp=self._tmp, durable=False)
+            self._disk.write_file(
+                self._file, _merged_pieces(table.merged, names, rows, count), tmp=self._tmp, durable=False
+            )
             merged = self._mapped()
         except (StorageError, StorageFull, FileNotFoundError, Damaged):
             merged = None
         if merged is None:  # a read-only medium, a full disk: the dict serves as well
             self._read_only = True
-            return
+            return False
         self._table = _Table(merged)
+        return True

@@ -402,6 +402,8 @@ class Ingest:
     def _append(self, content: int, blocks: list[Block]) -> None:
         """Append blocks to the open pack of that content, sealing it when it is full."""
         plain = stored = 0
+        if self._sealing and self._sealing[0].done():  # so that the ids of a full pack need not be kept any longer
+            self._take_sealed(self._sealing.pop(0))
         for block in blocks:
             writer = self._writers.get(content)
             if writer is not None and not writer.fits(block):

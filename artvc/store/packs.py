@@ -138,7 +138,7 @@ class PackWriter:
     def __init__(self, disk: Disk, tmp: str, content: int) -> None:
         self._disk = disk
         self._tmp = tmp
-        self._entries: list[tuple[bytes, int, int, int, int, int]] = []
+        self._entries = bytearray()  # packed: as objects, those of small files would take more memory than their data
         self._bases: list[tuple[int, bytes]] = []
         self._queue: list[Buffer] = []
         self._heads: list[bytes] = []
@@ -156,7 +156,7 @@ class PackWriter:
 
     def fits(self, block: Block) -> bool:
         """Whether the pack stays within PACK_BYTES with this block (an empty pack takes any block)."""
-        index = (len(self._entries) + len(block.members)) * ENTRY_BYTES + TRAILER_BYTES
+        index = len(self._entries) + len(block.members) * ENTRY_BYTES + TRAILER_BYTES
         index += (len(self._bases) + 1) * _BASE.size
         return not self._entries or self._at + block.size + index <= PACK_BYTES
 
@@ -164,7 +164,7 @@ class PackWriter:
         """Put a block at the end; :meth:`flush` writes it."""
         inside = 0
         for kind, raw, size in block.members:
-            self._entries.append((raw, kind, self._at, block.size, inside, size))
+            self._entries += _ENTRY.pack(raw, kind, self._at, block.size, inside, size)
             inside += size
         if block.base is not None:
             self._bases.append((self._at, block.base))
@@ -206,11 +206,15 @@ class PackWriter:
 
     def _seal(self, packs: str) -> str:
         self.flush()
-        index = _index_bytes(self._entries, self._bases)
+        count = len(self._entries) // ENTRY_BYTES
+        entries = bytes(self._entries)
+        self._entries.clear()
+        index = _index_bytes(entries, self._bases)
+        del entries
         self._disk.write(self._fd, [index])
-        bare = _TRAILER.pack(
-            _TRAILER_MAGIC, self._at, len(self._entries), FORMAT, xxh3_64_intdigest(index), bytes(ID_SIZE)
-        )[:-ID_SIZE]
+        bare = _TRAILER.pack(_TRAILER_MAGIC, self._at, count, FORMAT, xxh3_64_intdigest(index), bytes(ID_SIZE))[
+            :-ID_SIZE
+        ]
         self._disk.write(self._fd, [bare])
         for piece in (index, bare):
             self._hashed.update(piece)
@@ -241,17 +245,29 @@ class PackWriter:
         self._disk.close(self._fd)
 
 
-def _index_bytes(entries: list[tuple[bytes, int, int, int, int, int]], bases: list[tuple[int, bytes]]) -> bytes:
-    """Index and bases as a pack ends with them; sorts the entries.
+def _index_bytes(entries: bytes, bases: list[tuple[int, bytes]]) -> bytes:
+    """Index and bases as a pack ends with them.
 
     Args:
-        entries: fields of _ENTRY.
+        entries: each as _ENTRY packs it, by offset.
         bases: offset of the record of one object, and the id of its base.
     """
-    entries.sort()
+    rows = [entries[at : at + ENTRY_BYTES] for at in range(0, len(entries), ENTRY_BYTES)]
+    rows.sort()
+    # What is there twice is by offset, whose bytes are not in that order.
+    twice = [at for at in range(1, len(rows)) if rows[at - 1][:ID_SIZE] == rows[at][:ID_SIZE]]
+    while twice:
+        stop = twice.pop() + 1
+        start = stop - 2
+        while twice and twice[-1] == start:
+            start = twice.pop() - 1
+        rows[start:stop] = sorted(rows[start:stop], key=_ENTRY.unpack)
     named = dict(bases)
-    table = [(number, named[entry[2]]) for number, entry in enumerate(entries) if entry[2] in named]
-    return b"".join([*(_ENTRY.pack(*one) for one in entries), *(_BASE.pack(*one) for one in table)])
+    table: list[bytes] = []
+    if named:
+        offsets = enumerate(_ENTRY.unpack(row)[2] for row in rows)
+        table = [_BASE.pack(number, named[offset]) for number, offset in offsets if offset in named]
+    return b"".join([*rows, *table])
 
 
 def _walk(disk: Disk, fd: int, end: int) -> Iterator[tuple[int, memoryview]]:
@@ -510,7 +526,7 @@ class Pack:
             return
         stop = self.size() - TRAILER_BYTES - len(index)
         hashed = blake3(self._disk.read_at(self._fd, HEADER_BYTES, 0), derive_key_context=PACK_CONTEXT)
-        found: list[tuple[bytes, int, int, int, int, int]] = []
+        found = bytearray()
         bases: list[tuple[int, bytes]] = []
         at = HEADER_BYTES
         try:
@@ -520,7 +536,7 @@ class Pack:
                 base = record_base(record)
                 if base is not None:
                     bases.append((at, base))
-                found += _check_members(record, at, fetch_base)
+                found += b"".join([_ENTRY.pack(*one) for one in _check_members(record, at, fetch_base)])
                 at += len(record)
         except (Damaged, NotFound) as exc:
             yield self._damaged(f"has a damaged record: {exc}", at)
@@ -528,7 +544,7 @@ class Pack:
         hashed.update(self._disk.read_at(self._fd, len(index) + TRAILER_BYTES - ID_SIZE, stop))
         if hashed.hexdigest() != self.name:
             yield self._damaged("does not hash to its name", 0)
-        if _index_bytes(found, bases) != index:
+        if _index_bytes(bytes(found), bases) != index:
             yield self._damaged("has an index that contradicts its records", stop)
 
     def _damaged(self, what: str, offset: int) -> Damaged:

@@ -187,7 +187,8 @@ class _Taking:
         for key, content, status in self._ingest.add_files(self._sources(mounts, base)):
             self._take(key.directory, key.found, content, status)
             self._arrived(key.directory)
-            yield
+            if not self._stored:
+                yield
 
     def _sources(self, mounts: Sequence[tuple[str, str]], base: Id | None) -> Iterator[Source[_Key]]:
         top = _Growing("", None)  # for what is mounted by a name
@@ -309,18 +310,23 @@ class _Taking:
             self._enter(directory, found, symlink_entry(_base(found.path), os.readlink(found.disk)))
             self.caches.put(found, found.status, None, self._began)
             return
-        known = self.caches.get(found)
+        cache, status = directory.cache, found.status
+        known = self.caches.get(found) if cache is None else cache.get(directory.path, _base(found.path), status)
         if known is not None and self._ingest.has(known):
             self._enter(directory, found, _entry(found, known))
             self._advance(known.size)
             return
-        size = found.status.st_size
+        size = status.st_size
         directory.awaited += 1
         yield Source(found.disk, size, _Key(found, directory), self._earlier(found.path, size))
 
     def _take(self, directory: _Growing, found: Found, content: Content, status: os.stat_result) -> None:
-        self._enter(directory, found, _entry(found, content))
-        self.caches.put(found, status, content, self._began)
+        entry = _entry(found, content)
+        self._enter(directory, found, entry)
+        if directory.cache is None:
+            self.caches.put(found, status, content, self._began)
+        else:
+            directory.cache.put(directory.path, entry.name, status, content, read_at_ns=self._began)
 
     def _enter(self, directory: _Growing, found: Found, entry: Entry) -> None:
         directory.names.add(entry.name)
@@ -345,4 +351,4 @@ def _entry(found: Found, content: Content) -> Entry:
     except InvalidInput as exc:
         raise InvalidInput(f"cannot store {found.disk!r}: {exc.message}", hint=f"list it in {IGNORE_FILE}") from exc
     executable = bool(found.status.st_mode & stat.S_IXUSR)
-    return Entry(_base(found.path), content.kind, executable, content.size, 1, content.id)
+    return Entry(found.path.rpartition("/")[2], content.kind, executable, content.size, 1, content.id)

@@ -237,7 +237,7 @@ def test_bytes_that_look_like_an_id_are_none(there):
     wanted = bytes(2) + b"chunk".ljust(29, b".") + bytes([Kind.CHUNK])
     entries = [bytes(1) + wanted[:31], *([wanted] if there else [])]
     packed = [raw + struct.pack("<BIIIII", Kind.CHUNK, number, 1, 0, 1, 0) for number, raw in enumerate(entries)]
-    merged = index.Merged(b"".join(index._merged_pieces(None, ["00" * 32], packed)))  # type: ignore[arg-type]
+    merged = index.Merged(b"".join(index._merged_pieces(None, ["00" * 32], packed, len(packed))))  # type: ignore[arg-type]
     assert wanted in packed[0]
     assert list(merged.find(wanted)) == ([packed[1][32:]] if there else [])
 
