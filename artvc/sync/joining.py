@@ -97,14 +97,18 @@ def _is_shared(ref: str) -> bool:
 
 
 def _pinned(repo: Repository, name: str) -> set[str]:
-    """Our versions that another remote has."""
+    """Our versions that another remote has under the same number."""
     ours = repo.state().refs
     found = set()
     for other in names_of(repo):
         if other != name:
             theirs = Tracking(repo, other).state().refs
-            found |= {ref for ref in ours.keys() & theirs.keys() if ours[ref].get("artifact") is not None}
+            found |= {ref for ref in ours.keys() & theirs.keys() if _same_version(ours[ref], theirs[ref])}
     return found
+
+
+def _same_version(ours: JsonObject, theirs: JsonObject) -> bool:
+    return ours.get("artifact") is not None and ours["artifact"] == theirs.get("artifact")
 
 
 def _follows(repo: Repository, newer: JsonObject, older: JsonObject) -> bool:
@@ -124,7 +128,7 @@ def _follows(repo: Repository, newer: JsonObject, older: JsonObject) -> bool:
 
 
 def _conflict(clashes: Sequence[Clash], remote: str) -> Conflict:
-    shown = "; ".join(f"{one.word} is {one.ours} here and {one.theirs} on {remote}" for one in clashes[:_SHOWN])
+    shown = "; ".join(one.told(remote) for one in clashes[:_SHOWN])
     more = f" and {len(clashes) - _SHOWN} more" if len(clashes) > _SHOWN else ""
     word = clashes[0].word
     return Conflict(
