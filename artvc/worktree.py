@@ -506,14 +506,13 @@ def _related(left: str, right: str) -> bool:
 
 def _status_of(repo: Repository, origin: Origin) -> WorktreeStatus:
     root = Path(origin.mounts[0][1])
-    try:
-        version = repo.version(origin.project, origin.name, origin.number)
-    except NotFound:
-        version = None
+    # By its content: a merge may have given it another number since.
+    same = [one for one in repo.versions(origin.project, origin.name) if one.artifact_id == origin.artifact]
+    version = next((one for one in same if one.number == origin.number), same[-1] if same else None)
     newer = None
     with contextlib.suppress(NotFound):
         newest = repo.resolve(f"{origin.project}/{origin.name}:latest").version
-        newer = newest if newest.number != origin.number else None
+        newer = newest if newest.number != (version.number if version else origin.number) else None
     present = [(name, disk) for name, disk in origin.mounts if os.path.lexists(disk)]
     if not present:
         return WorktreeStatus(path=root, version=version, asked=origin.asked, missing=True, newer=newer)

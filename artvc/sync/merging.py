@@ -89,6 +89,32 @@ def check(refs: Refs) -> None:
             raise Damaged(f"the ref {ref[:200]!r} is malformed: {exc.message}") from exc
 
 
+def check_together(refs: Refs, before: Refs) -> None:
+    """Look whether all refs of a remote, each of which is sound, are so together.
+
+    Args:
+        refs: all that it has now.
+        before: all that it had when it was looked at last.
+
+    Raises:
+        Damaged: a version has no artifact or no number of its own, or is of other content than it was.
+    """
+    for ref, value in refs.items():
+        kind, project, name, *rest = ref.split("/")
+        number = names.version_number(rest[0]) if rest and kind == "artifacts" else None
+        if number is not None:
+            collection = refs.get(f"collections/{project}/{name}", {})
+            if number >= _next(collection):
+                raise Damaged(f"{project}/{name} has a v{number}, which it never gave")
+            if ref in before and before[ref].get("artifact") != value.get("artifact"):
+                raise Damaged(f"{project}/{name}:v{number} is of other content than it was")
+
+
+def is_shared(ref: str) -> bool:
+    """Whether a name is one that travels."""
+    return ref.partition("/")[0] in SHARED
+
+
 def _check_one(ref: str, value: JsonObject) -> None:
     kind, project, *rest = ref.split("/")
     names.check_project(project)
@@ -341,7 +367,7 @@ def _stands(ref: str, value: JsonObject, refs: Refs) -> bool:
 
 
 def _shared(refs: Refs) -> Refs:
-    return {ref: value for ref, value in refs.items() if ref.partition("/")[0] in SHARED}
+    return {ref: value for ref, value in refs.items() if is_shared(ref)}
 
 
 def _versions_by_artifact(refs: Refs) -> dict[tuple[str, str], dict[int, JsonObject]]:
