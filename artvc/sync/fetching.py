@@ -168,7 +168,11 @@ class _Quarantine:
             if piece.number <= self._state.number:
                 raise Damaged(f"checkpoint {piece.number} after transaction {self._state.number}")
             self._state = read_checkpoint(piece.number, raw)
-            if encode_checkpoint(self._state) != raw:
+            try:
+                again = encode_checkpoint(self._state)
+            except ValueError as exc:  # numbers and texts that no JSON has
+                raise Damaged(f"checkpoint {piece.number} is malformed: {exc}") from exc
+            if again != raw:
                 raise Damaged(f"checkpoint {piece.number} is not as artvc writes it")
         else:
             self._state.fold(read_transaction(piece.number, raw))
