@@ -199,7 +199,8 @@ def _conflict(clashes: Sequence[Clash], remote: str) -> Conflict:
     shown = "; ".join(one.told(remote) for one in clashes[:_SHOWN])
     more = f" and {len(clashes) - _SHOWN} more" if len(clashes) > _SHOWN else ""
     word = clashes[0].word
+    every = "; --ours '*' stands for all" if len(clashes) > 1 else ""
     return Conflict(
         f"changed on both sides: {shown}{more}",
-        hint=f"settle it: 'artvc pull {remote} --theirs {word}' or 'artvc pull {remote} --ours {word}'",
+        hint=f"settle it: 'artvc pull {remote} --theirs {word}' or 'artvc pull {remote} --ours {word}'{every}",
     )

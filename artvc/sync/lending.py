@@ -74,10 +74,12 @@ class Brought:
     Attributes:
         chunks: that were missing and are here now.
         bytes: that travelled.
+        files_bytes: of all the files that were asked for, those that were here included.
     """
 
     chunks: int = 0
     bytes: int = 0
+    files_bytes: int = 0
 
 
 class Lender:
@@ -167,7 +169,10 @@ class Lender:
 
     def bring_tree(self, trees: Iterable[Entry]) -> Brought:
         """Bring all that some entries of trees consist of.  Raises as :meth:`bring`."""
-        return self.bring(_chunks(self._repo, trees))
+        entries = list(trees)
+        brought = self.bring(_chunks(self._repo, entries))
+        brought.files_bytes = sum(one.size for one in entries)
+        return brought
 
     # -- one remote ---------------------------------------------------------------------------------------
 

@@ -52,6 +52,7 @@ class Pushed:
         renumbered: our versions that got other numbers, because others had theirs.
         objects: metadata objects and chunks that were sent.
         packs, bytes: that were sent; packs that an earlier push had left there don't count.
+        versions_bytes: of the files of all versions that were pushed, as they are without being stored once and packed.
     """
 
     edits: tuple[RefEdit, ...] = ()
@@ -60,6 +61,7 @@ class Pushed:
     objects: int = 0
     packs: int = 0
     bytes: int = 0
+    versions_bytes: int = 0
 
 
 def push(
@@ -108,6 +110,7 @@ def push(
         with _Shipment(repo, tracking, theirs) as shipment:
             shipment.collect(edits)
             report.edits = tuple(edits)
+            report.versions_bytes = _versions_bytes(repo, edits)
             report.objects = shipment.objects
             if dry_run:
                 report.packs, report.bytes = shipment.estimate()
@@ -120,6 +123,12 @@ def push(
                 report.bytes += sum(one.size for one in shipment.metadata_packs())
                 return report
     raise Conflict(f"others pushed to {remote.url} all the time, {_ATTEMPTS} times in a row", hint="push again")
+
+
+def _versions_bytes(repo: Repository, edits: Sequence[RefEdit]) -> int:
+    """Bytes of the files of the versions that some edits make."""
+    found = [edit.new.get("artifact") for edit in edits if edit.old is None and edit.new is not None]
+    return sum(repo.artifact(Id.parse(one)).size for one in found if isinstance(one, str))
 
 
 def _chained(before: Sequence[Renumbered], after: Sequence[Renumbered]) -> list[Renumbered]:

@@ -404,6 +404,10 @@ def clone(
     """
     address = addresses.parse(url, base=base)
     made = not os.path.lexists(target)
+    if address.path is not None and os.path.realpath(address.path) == os.path.realpath(target):
+        if made:
+            raise NotFound(f"no such directory: {address.path}", hint="clone what there is")
+        raise Conflict(f"{target} can't be a clone of itself", hint="name another directory")
     goes_on = (target / DIRECTORY / "format").exists()
     if not (made or goes_on or (target.is_dir() and {one.name for one in target.iterdir()} <= {DIRECTORY})):
         raise Conflict(f"{target} exists and is not empty", hint="name another directory")
