@@ -345,11 +345,8 @@ def commit_paths(
 
 def _tree_that_counts(repo: Repository, origin: worktree.Origin) -> Id | None:
     """The tree of the version that paths came from, if a ref names it at this moment."""
-    try:
-        version = repo.version(origin.project, origin.name, origin.number)
-    except NotFound:
-        return None
-    return repo.artifact(version.artifact_id).root if version.artifact_id == origin.artifact else None
+    version = worktree.version_of(repo, origin)
+    return repo.artifact(version.artifact_id).root if version is not None else None
 
 
 def _listed(paths: Sequence[Path]) -> str:

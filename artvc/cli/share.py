@@ -193,8 +193,13 @@ def _pushed_text(name: str, done: Pushed, dry_run: bool, paint: Paint, default: 
         return "\n".join([*lines, f"{clean(name)} has everything"])
     verb = "would send" if dry_run else "sent"
     lines += [f"to {clean(name)}:", *changes_text(done.edits, paint, default=default)]
-    lines.append(f"{verb} {counted(done.packs, 'pack')} of data, {size(done.bytes)}")
+    lines.append(f"{verb} {size(done.bytes)} in {counted(done.packs, 'pack')} of data{_saved(done)}")
     return "\n".join(lines)
+
+
+def _saved(done: Pushed) -> str:
+    """What storing everything once, and packing it, spared."""
+    return f", for {size(done.versions_bytes)} of files" if done.versions_bytes else ""
 
 
 def _pushed_json(name: str, done: Pushed, dry_run: bool) -> JsonObject:
@@ -206,6 +211,7 @@ def _pushed_json(name: str, done: Pushed, dry_run: bool) -> JsonObject:
         "pushed": changes_json(done.edits),
         "remote": name,
         "renumbered": _renumbered_json(done.renumbered),
+        "version_bytes": done.versions_bytes,
     }
 
 
@@ -285,7 +291,9 @@ def _pulled_text(name: str, done: Pulled, dry_run: bool, paint: Paint, default: 
     else:
         lines.append(f"nothing new on {clean(name)}")
     if done.brought.chunks:
-        lines.append(f"brought {size(done.brought.bytes)} of data")
+        lines.append(f"brought {size(done.brought.bytes)} of data, for {size(done.brought.files_bytes)} of files")
+    elif done.brought.files_bytes:
+        lines.append(f"all data is here, {size(done.brought.files_bytes)} of files")
     return "\n".join(lines)
 
 
@@ -293,6 +301,7 @@ def _pulled_json(done: Pulled) -> JsonObject:
     return {
         "bytes": done.brought.bytes,
         "chunks": done.brought.chunks,
+        "file_bytes": done.brought.files_bytes,
         "history_bytes": done.fetched.bytes,
         "pulled": changes_json(done.edits),
         "renumbered": _renumbered_json(done.renumbered),

@@ -58,12 +58,14 @@ class Known:
 
     Attributes:
         number: of the last transaction; 0 is none.
+        head: its id; None where that is not known.
         metadata: ids of metadata packs.
         indexes: ids of data packs whose index is there.
         token: the last :attr:`PieceKind.TOKEN`; b"" where there was none.
     """
 
     number: int = 0
+    head: Id | None = None
     metadata: Set[Id] = frozenset()
     indexes: Set[Id] = frozenset()
     token: bytes = b""
@@ -148,6 +150,9 @@ class Remote(Protocol):
 
         Pieces come in the order: checkpoint, transactions by number, metadata packs, indexes, gone, token.  All that
         a transaction refers to, which the reader lacks, comes with it.  An empty remote has no pieces.
+
+        Raises:
+            RemoteError: also where the last transaction that the reader has is not there, or is another one.
         """
         ...
 

@@ -128,6 +128,13 @@ class BucketRemote:
             )
         if not transactions:
             return
+        if known.number and known.head is not None:
+            before = self._store.get(self._key("refs", f"{known.number:020}.json"), limit=TRANSACTION_BYTES)
+            if before is None or transaction_id(before.partition(b"\n")[0]) != known.head:
+                raise RemoteError(
+                    f"{self.url} is another repository than it was: transaction {known.number} is not the same",
+                    hint="'artvc remote remove' and 'add' begin anew with it",
+                )
         self._check_format()
         start = known.number
         usable = [number for number in checkpoints if start + CHECKPOINT_AFTER < number <= last]

@@ -90,6 +90,13 @@ class DirectoryRemote:
                 )
             if not self._is_repository:
                 return
+            if known.number and known.head is not None:
+                before = self._disk.read_file(self._log(known.number, "json"), limit=TRANSACTION_BYTES)
+                if transaction_id(before.partition(b"\n")[0]) != known.head:
+                    raise RemoteError(
+                        f"{self.url} is another repository than it was: transaction {known.number} is not the same",
+                        hint="'artvc remote remove' and 'add' begin anew with it",
+                    )
             start, size = self._checkpoint(known.number, last)
         if size:
             yield Piece(PieceKind.CHECKPOINT, start, None, self._file(self._log(start, "checkpoint"), 0, size))

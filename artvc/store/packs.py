@@ -509,11 +509,12 @@ class Pack:
         if self._disk.read_into(self._fd, buffer, offset) != len(buffer):
             raise self._damaged("ends inside a record", offset)
 
-    def verify(self, fetch_base: codecs.FetchBase = _no_base) -> Iterator[Damaged]:
+    def verify(self, fetch_base: codecs.FetchBase = _no_base, *, limit: int | None = None) -> Iterator[Damaged]:
         """Check every byte: pack id, checksums, decoding, hashes, and that the index says the same.
 
         Args:
             fetch_base: gives the bytes of a base, which may lie in another pack.
+            limit: plain bytes that its records may have; more are not decoded.
 
         Yields:
             one Damaged for each thing found wrong.
@@ -528,10 +529,13 @@ class Pack:
         hashed = blake3(self._disk.read_at(self._fd, HEADER_BYTES, 0), derive_key_context=PACK_CONTEXT)
         found = bytearray()
         bases: list[tuple[int, bytes]] = []
-        at = HEADER_BYTES
+        at, plain = HEADER_BYTES, 0
         try:
             for start, record in _walk(self._disk, self._fd, stop):
                 at = start
+                plain += _RECORD.unpack_from(record)[3]
+                if limit is not None and plain > limit:
+                    raise Damaged(f"records of more than {limit} bytes")
                 hashed.update(_head(record))
                 base = record_base(record)
                 if base is not None:

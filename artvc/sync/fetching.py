@@ -7,11 +7,11 @@ new refs lead to is there.  Only then it moves into the repository: first the pa
 
 import contextlib
 import os
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Set
+from dataclasses import dataclass, field
 from typing import Final
 
-from artvc.errors import Damaged, NotFound, RemoteError
+from artvc.errors import Damaged, InvalidInput, NotFound, RemoteError
 from artvc.model.ids import Id, Kind
 from artvc.model.reach import Reach
 from artvc.remotes.base import Piece, PieceKind, Remote
@@ -20,14 +20,17 @@ from artvc.store.fsio import Disk
 from artvc.store.index import PackIndex
 from artvc.store.objects import Objects
 from artvc.store.packs import END_BYTES, META, PACK_SUFFIX, Pack, read_end
-from artvc.store.refs import CHECKPOINT_BYTES, TRANSACTION_BYTES, RefState, read_checkpoint, read_transaction
+from artvc.store.refs import TRANSACTION_BYTES, encode_checkpoint, read_checkpoint, read_transaction
 from artvc.sync import merging
 from artvc.sync.tracking import Tracking
 
 Advance = Callable[[int], None]
 
 _PACK_BYTES: Final = 128 * 1024 * 1024  # a metadata pack; ours have 32 MiB, or a single larger object
+_PLAIN_BYTES: Final = 1024 * 1024 * 1024  # of what is in one: a few seconds of decoding
+_CHECKPOINT_BYTES: Final = 256 * 1024 * 1024  # two million names
 _LOG_BYTES: Final = 2 * 1024 * 1024 * 1024  # of transactions in one fetch
+_PIECES: Final = 10_000_000
 _TOKEN_BYTES: Final = 64 * 1024
 
 
@@ -38,8 +41,10 @@ class Fetched:
     Attributes:
         transactions, packs: of the remote's log, and metadata packs.
         bytes: that came.
+        reached: what was looked at: metadata objects that are here, with all that they lead to.
     """
 
+    reached: Set[bytes] = field(repr=False, compare=False)
     transactions: int
     packs: int
     bytes: int
@@ -55,7 +60,7 @@ def fetch(repo: Repository, tracking: Tracking, remote: Remote, *, advance: Adva
         advance: called with bytes that came.
 
     Raises:
-        RemoteError, NotFound: by the remote.
+        RemoteError, NotFound: by the remote; or its past is not what it was.
         Damaged: what it sent is not what it should be; nothing of it counts.
         StorageFull, StorageError: this repository's disk.
     """
@@ -66,7 +71,7 @@ def fetch(repo: Repository, tracking: Tracking, remote: Remote, *, advance: Adva
             for piece in remote.history(tracking.known()):
                 quarantine.take(piece, advance or (lambda _: None))
             quarantine.check()
-        except Damaged as exc:
+        except (Damaged, InvalidInput) as exc:
             raise Damaged(f"{remote.url} sent what is not sound: {exc.message}", hint=_HINT) from exc
         quarantine.admit()
         return quarantine.fetched()
@@ -91,8 +96,12 @@ class _Quarantine:
         self._data = PackIndex(
             repo.disk, packs=self._path("data"), cache=self._path("cache", "data"), tmp=self._path("tmp"), ends=True
         )
-        self._before = tracking.state().refs.copy()
-        self._state = _copy(tracking.state())
+        self._before = tracking.snapshot().refs
+        self._state = tracking.snapshot()
+        self._known = tracking.known()
+        self._reached: Set[bytes] = frozenset()
+        self._unreached: set[bytes] = set()
+        self._pieces: set[tuple[PieceKind, Id | None, int]] = set()
         self._log: list[tuple[PieceKind, int, str]] = []
         self._packs: list[Id] = []
         self._indexes: list[Id] = []
@@ -118,6 +127,10 @@ class _Quarantine:
 
     def take(self, piece: Piece, advance: Advance) -> None:
         """Take one piece in.  Raises Damaged."""
+        key = (piece.kind, piece.id, piece.number)
+        if key in self._pieces or len(self._pieces) >= _PIECES:
+            raise Damaged(f"a {piece.kind.value} twice" if key in self._pieces else f"more than {_PIECES} pieces")
+        self._pieces.add(key)
         counted = self._counted(piece.data, advance)
         if piece.kind in (PieceKind.TRANSACTION, PieceKind.CHECKPOINT):
             self._take_log(piece, counted)
@@ -133,6 +146,8 @@ class _Quarantine:
             self._disk.write_file(path, end, tmp=self._path("tmp"), durable=False)
             self._indexes.append(piece.id)
         elif piece.kind == PieceKind.GONE and piece.id is not None:
+            if piece.id not in self._known.metadata and piece.id not in self._known.indexes:
+                raise Damaged(f"pack {piece.id.short} is said to be gone and was never there")
             self._gone.append(piece.id)
         elif piece.kind == PieceKind.TOKEN:
             self._token = b"".join(_limited(counted, _TOKEN_BYTES))
@@ -145,7 +160,7 @@ class _Quarantine:
 
     def _take_log(self, piece: Piece, data: Iterator[bytes]) -> None:
         checkpoint = piece.kind == PieceKind.CHECKPOINT
-        raw = b"".join(_limited(data, CHECKPOINT_BYTES if checkpoint else TRANSACTION_BYTES))
+        raw = b"".join(_limited(data, _CHECKPOINT_BYTES if checkpoint else TRANSACTION_BYTES))
         self._log_bytes += len(raw)
         if self._log_bytes > _LOG_BYTES:
             raise Damaged(f"more than {_LOG_BYTES} bytes of transactions")
@@ -153,6 +168,12 @@ class _Quarantine:
             if piece.number <= self._state.number:
                 raise Damaged(f"checkpoint {piece.number} after transaction {self._state.number}")
             self._state = read_checkpoint(piece.number, raw)
+            try:
+                again = encode_checkpoint(self._state)
+            except ValueError as exc:  # numbers and texts that no JSON has
+                raise Damaged(f"checkpoint {piece.number} is malformed: {exc}") from exc
+            if again != raw:
+                raise Damaged(f"checkpoint {piece.number} is not as artvc writes it")
         else:
             self._state.fold(read_transaction(piece.number, raw))
         path = self._path("tmp", f"{len(self._log)}.{piece.kind.value}")
@@ -164,7 +185,7 @@ class _Quarantine:
         try:
             if pack.content() != META:
                 raise Damaged(f"pack {pack.name[:12]} is no metadata pack")
-            for trouble in pack.verify():
+            for trouble in pack.verify(limit=_PLAIN_BYTES):
                 raise trouble
         finally:
             pack.close()
@@ -177,12 +198,17 @@ class _Quarantine:
         self._data.refresh()
         changed = {ref: value for ref, value in self._state.refs.items() if self._before.get(ref) != value}
         merging.check(changed)
-        reach = Reach(self._get, known=_Noted(self._tracking))
+        merging.check_together(self._state.refs, self._before)
+        noted = _Noted(self._tracking)
+        reach = Reach(self._get, known=noted)
         for ref, value in changed.items():
-            reach.add(ref, value)
+            if merging.is_shared(ref):
+                reach.add(ref, value)
         for chunk in reach.chunks:
             if not self._has_chunk(chunk):
                 raise Damaged(f"chunk {chunk.hex()[:12]} is in none of its packs")
+        self._reached = reach.objects
+        self._unreached = noted.unreached.union(self._objects.index.ids()) - reach.objects
 
     def _has_chunk(self, chunk: bytes) -> bool:
         return (
@@ -205,21 +231,24 @@ class _Quarantine:
         """Move everything into the repository and the notes."""
         self._objects.close()
         packs = str(self._repo.dir / "packs")
+        # Before the packs are noted: an object that was not looked at must never count as one that was.
+        self._tracking.note_unreached(self._unreached)
         for pack in self._packs:
             path = self._path("packs", pack.hex() + PACK_SUFFIX)
             end = _end_of(self._disk, path)
             self._disk.rename(path, os.path.join(packs, pack.hex() + PACK_SUFFIX))
+            self._repo.objects.relied.add(pack.hex())  # no name needs it yet: a gc may see it before the merge
             self._tracking.take_index(pack, end, metadata=True)
         self._disk.fsync_dir(packs)
         for pack in self._indexes:
             end = self._disk.read_file(self._path("data", pack.hex() + PACK_SUFFIX), limit=END_BYTES)
             self._tracking.take_index(pack, end, metadata=False)
         for kind, number, path in self._log:
-            raw = self._disk.read_file(path, limit=CHECKPOINT_BYTES)
+            raw = self._disk.read_file(path, limit=_CHECKPOINT_BYTES)
             if kind == PieceKind.CHECKPOINT:
-                self._tracking.log.accept_checkpoint(number, raw)
+                self._tracking.accept_checkpoint(number, raw)
             else:
-                self._tracking.log.accept(number, raw)
+                self._tracking.accept(number, raw)
         for pack in self._gone:
             self._tracking.drop_index(pack)
         self._tracking.took(self._token)
@@ -228,17 +257,22 @@ class _Quarantine:
     def fetched(self) -> Fetched:
         """What came."""
         transactions = sum(kind == PieceKind.TRANSACTION for kind, _, _ in self._log)
-        return Fetched(transactions=transactions, packs=len(self._packs), bytes=self._bytes)
+        return Fetched(transactions=transactions, packs=len(self._packs), bytes=self._bytes, reached=self._reached)
 
 
 class _Noted:
-    """The metadata objects that the remote had before, which were looked at when they came."""
+    """The metadata objects that the remote had before and that were looked at, with all below, when they came.
+
+    Attributes:
+        unreached: those that were not, for no name led to them.
+    """
 
     def __init__(self, tracking: Tracking) -> None:
         self._tracking = tracking
+        self.unreached = tracking.unreached()
 
     def __contains__(self, wanted: object) -> bool:
-        return isinstance(wanted, bytes) and self._tracking.has(Kind.TREE, wanted)
+        return isinstance(wanted, bytes) and wanted not in self.unreached and self._tracking.has(Kind.TREE, wanted)
 
 
 def _limited(data: Iterable[bytes], limit: int) -> Iterator[bytes]:
@@ -249,13 +283,6 @@ def _limited(data: Iterable[bytes], limit: int) -> Iterator[bytes]:
         if left < 0:
             raise Damaged(f"something of more than {limit} bytes, which is the most that it may have")
         yield one
-
-
-def _copy(state: RefState) -> RefState:
-    copy = RefState(number=state.number, head=state.head)
-    for ref, value in state.refs.items():
-        copy.set(ref, value)
-    return copy
 
 
 def _end_of(disk: Disk, path: str) -> bytes:

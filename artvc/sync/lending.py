@@ -6,6 +6,7 @@ it need not come twice.  Each record is checked, decoded and hashed before it is
 """
 
 import contextlib
+import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -28,14 +29,15 @@ from artvc.store.packs import (
     decode_record,
     index_places,
 )
+from artvc.sync.fetching import Advance, fetch
 from artvc.sync.tracking import DEFAULT, Tracking, names_of
 
-Advance = Callable[[int], None]
 Open = Callable[[str], Remote]
 
 _GAP: Final = 8 * 1024  # bytes between two wanted parts that are cheaper to read than to ask twice
-_PART: Final = 8 * 1024 * 1024
-_LATER: Final = 64 * 1024 * 1024  # bytes of records that wait for their bases
+_PART: Final = 4 * 1024 * 1024  # asked for at once, where a remote gives parts of packs
+_FLIGHT: Final = 32 * 1024 * 1024  # bytes that are asked for or wait to be written, unless one part has more
+_LIMIT: Final = 160 * 1024 * 1024  # of one part: a pack has at most 32 MiB unless a single record is larger
 _WHOLE: Final = 0.9  # of a pack: from here on all of it is asked for
 
 
@@ -55,6 +57,11 @@ class _Range(NamedTuple):
     records: tuple[tuple[int, int, bytes | None], ...]
     chunks: frozenset[bytes]
 
+    @property
+    def size(self) -> int:
+        """Its bytes."""
+        return self.end - self.start
+
     def holds(self, some: set[Id]) -> bool:
         """Whether one of some chunks is in it."""
         return not self.chunks.isdisjoint(some)
@@ -67,14 +74,16 @@ class Brought:
     Attributes:
         chunks: that were missing and are here now.
         bytes: that travelled.
+        files_bytes: of all the files that were asked for, those that were here included.
     """
 
     chunks: int = 0
     bytes: int = 0
+    files_bytes: int = 0
 
 
 class Lender:
-    """Brings missing chunks from the remotes of a repository.
+    """Brings missing chunks from the remotes of a repository.  Safe to share between threads, not with a fork.
 
     Args:
         repo: the repository.
@@ -104,6 +113,7 @@ class Lender:
         self._jobs = jobs
         self._planned = planned
         self._advance = advance
+        self._lock = threading.Lock()
 
     def close(self) -> None:
         """Close the remotes that were opened."""
@@ -125,6 +135,10 @@ class Lender:
             RemoteError, RemoteDenied: by a remote, where no other has it.
             Damaged: what came is not what it should be; nothing of it was kept.
         """
+        with self._lock:  # what two threads miss, the first one brings
+            return self._bring(wanted)
+
+    def _bring(self, wanted: Iterable[Id]) -> Brought:
         objects = self._repo.objects
         objects.refresh()
         missing = {one for one in wanted if objects.find(one) is None}
@@ -133,6 +147,7 @@ class Lender:
         for name in self._names:
             if not missing:
                 break
+            self._trackings[name].refresh()
             there = {one for one in missing if self._trackings[name].place(one) is not None}
             if not there:
                 continue
@@ -154,13 +169,27 @@ class Lender:
 
     def bring_tree(self, trees: Iterable[Entry]) -> Brought:
         """Bring all that some entries of trees consist of.  Raises as :meth:`bring`."""
-        return self.bring(_chunks(self._repo, trees))
+        entries = list(trees)
+        brought = self.bring(_chunks(self._repo, entries))
+        brought.files_bytes = sum(one.size for one in entries)
+        return brought
 
     # -- one remote ---------------------------------------------------------------------------------------
 
     def _from(self, name: str, wanted: set[Id], brought: Brought) -> None:
         tracking = self._trackings[name]
         remote = self._remote(name)
+        try:
+            self._from_known(remote, tracking, wanted, brought)
+        except NotFound:
+            # A gc or repack there may have put it elsewhere since the remote was looked at.
+            fetch(self._repo, tracking, remote)
+            self._repo.objects.refresh()
+            find = self._repo.objects.find
+            wanted = {one for one in wanted if find(one) is None and tracking.place(one) is not None}
+            self._from_known(remote, tracking, wanted, brought)
+
+    def _from_known(self, remote: Remote, tracking: Tracking, wanted: set[Id], brought: Brought) -> None:
         if not remote.ranged:
             wanted = self._all_of_their_packs(tracking, wanted)
         bases = {base for base in self._bases(tracking, wanted) if self._repo.objects.find(base) is None}
@@ -196,18 +225,14 @@ class Lender:
         """Bring chunks, and the bases that they are stored as differences to."""
         ranges = sorted(_ranges(tracking, wanted | bases, ranged=remote.ranged), key=lambda one: not one.holds(bases))
         self._planned(sum(one.end - one.start for one in ranges))
-        with contextlib.closing(_Keeper(self._repo)) as keeper:
-            later: list[bytes] = []
+        with contextlib.closing(_Keeper(self._repo)) as keeper, contextlib.closing(_Waiting(self._repo)) as later:
             for blocks, waiting in self._fetched(remote, ranges):
                 keeper.keep(blocks)
-                later += waiting
-                if sum(map(len, later)) > _LATER:
-                    keeper.seal()
-                    keeper.keep([self._checked(record, {}) for record in later])
-                    later = []
+                later.put(waiting)
             keeper.seal()
             if later:  # deltas that came before what they are differences to
-                keeper.keep([self._checked(record, {}) for record in later])
+                for record in later:
+                    keeper.keep([self._checked(record, {}, frozenset())])
                 keeper.seal()
         brought.chunks += len(wanted | bases)
         brought.bytes += sum(one.end - one.start for one in ranges)
@@ -215,23 +240,28 @@ class Lender:
     def _fetched(self, remote: Remote, ranges: Sequence["_Range"]) -> Iterator[tuple[list[Block], list[bytes]]]:
         """Ask for several parts at once; what came of each, in order."""
         with ThreadPoolExecutor(max(1, min(self._jobs, len(ranges))), "artvc-fetch") as pool:
-            waiting: deque[Future[tuple[list[Block], list[bytes]]]] = deque()
-            left = iter(ranges)
+            waiting: deque[tuple[int, Future[tuple[list[Block], list[bytes]]]]] = deque()
+            left = deque(ranges)
+            flying = 0
             try:
-                while True:
-                    while len(waiting) < self._jobs and (one := next(left, None)) is not None:
-                        waiting.append(pool.submit(self._fetch, remote, one))
-                    if not waiting:
-                        return
-                    yield waiting.popleft().result()
+                while left or waiting:
+                    while left and len(waiting) < self._jobs and (not waiting or flying + left[0].size <= _FLIGHT):
+                        one = left.popleft()
+                        flying += one.size
+                        waiting.append((one.size, pool.submit(self._fetch, remote, one)))
+                    size, future = waiting.popleft()
+                    yield future.result()
+                    flying -= size
             finally:
-                for future in waiting:
+                for _, future in waiting:
                     future.cancel()
 
     def _fetch(self, remote: Remote, part: "_Range") -> tuple[list[Block], list[bytes]]:
         """Ask for a part of a pack and check the records that are wanted; those whose base is not here are put off."""
+        size = part.size
+        if size > _LIMIT:
+            raise Damaged(f"pack {part.pack[:12]} of {remote.url} has {size} bytes at once, more than {_LIMIT}")
         buffer = bytearray()
-        size = part.end - part.start
         with remote.download(Id.parse(part.pack), start=part.start, end=part.end) as pieces:
             for piece in pieces:
                 buffer += piece
@@ -244,6 +274,7 @@ class Lender:
         found: list[Block] = []
         near: dict[bytes, Buffer] = {}
         later: list[bytes] = []
+        bases = frozenset(base for _, _, base in part.records if base is not None)
         # Deltas come last, for their bases may be in this very part.
         for offset, length, base in sorted(part.records, key=lambda one: one[2] is not None):
             record = view[offset - part.start : offset - part.start + length]
@@ -251,14 +282,14 @@ class Lender:
                 later.append(bytes(record))
                 continue
             try:
-                found.append(self._checked(record, near))
+                found.append(self._checked(record, near, bases))
             except (Damaged, NotFound) as exc:
                 where = f"pack {part.pack[:12]} of {remote.url}"
                 raise Damaged(f"{where} is damaged at byte {offset}: {exc.message}") from exc
         return found, later
 
-    def _checked(self, record: Buffer, near: dict[bytes, Buffer]) -> Block:
-        """A record whose objects all hash to their ids; a chunk that may be a base is put into ``near``.
+    def _checked(self, record: Buffer, near: dict[bytes, Buffer], bases: frozenset[bytes]) -> Block:
+        """A record whose objects all hash to their ids; a chunk that is one of ``bases`` is put into ``near``.
 
         Raises:
             Damaged, NotFound: it is not sound, or what it is a difference to is not here.
@@ -273,10 +304,11 @@ class Lender:
         for kind, raw, size in members:
             if kind != Kind.CHUNK:
                 raise Damaged(f"a {kind.word} among data")
-            check_object(kind, raw, memoryview(data)[at : at + size])
+            piece = memoryview(data)[at : at + size]
+            check_object(kind, raw, piece)
+            if raw in bases and block.base is None:
+                near[raw] = piece
             at += size
-        if len(members) == 1 and block.base is None:
-            near[members[0].id] = data
         return block
 
 
@@ -315,6 +347,40 @@ class _Keeper:
             self._writer.abort()
 
 
+class _Waiting:
+    """Records whose bases are not here yet, in a file."""
+
+    def __init__(self, repo: Repository) -> None:
+        self._disk = repo.disk
+        self._tmp = str(repo.dir / "tmp")
+        self._sizes: list[int] = []
+        self._path = ""
+        self._fd = -1
+
+    def put(self, records: Iterable[bytes]) -> None:
+        """Keep some for later."""
+        for record in records:
+            if not self._sizes:
+                self._path, self._fd = self._disk.open_temporary(self._tmp)
+            self._sizes.append(len(record))
+            self._disk.write(self._fd, [record])
+
+    def __len__(self) -> int:
+        return len(self._sizes)
+
+    def __iter__(self) -> Iterator[bytes]:
+        at = 0
+        for size in self._sizes:
+            yield self._disk.read_at(self._fd, size, at)
+            at += size
+
+    def close(self) -> None:
+        """Drop the file."""
+        if self._sizes:
+            self._disk.close(self._fd)
+            self._disk.discard(self._path)
+
+
 def _ranges(tracking: Tracking, wanted: set[Id], *, ranged: bool) -> Iterator[_Range]:
     """The parts of packs to ask for, in the order of packs."""
     by_pack: dict[str, dict[int, tuple[int, set[bytes]]]] = {}
@@ -330,15 +396,16 @@ def _ranges(tracking: Tracking, wanted: set[Id], *, ranged: bool) -> Iterator[_R
             for offset, (length, ids) in sorted(by_pack[pack].items())
         ]
         chunks = [ids for _, (_, ids) in sorted(by_pack[pack].items())]
-        if not ranged or sum(length for _, length, _ in records) >= _WHOLE * end.size:
+        if not ranged:
             yield _Range(pack, 0, end.size, tuple(records), frozenset().union(*chunks))
             continue
+        gap = end.size if sum(length for _, length, _ in records) >= _WHOLE * end.size else _GAP
         first = 0
         for number in range(1, len(records) + 1):
             start, stop = records[first][0], records[number - 1][0] + records[number - 1][1]
             if number < len(records):
                 offset, length, _ = records[number]
-                if offset - stop <= _GAP and offset + length - start <= _PART:
+                if offset - stop <= gap and offset + length - start <= _PART:
                     continue
             yield _Range(pack, start, stop, tuple(records[first:number]), frozenset().union(*chunks[first:number]))
             first = number

@@ -3,7 +3,8 @@
 Pure: refs in, edits out.  What only one side changed is taken from it.  Versions are never lost: those that only this
 side has and that bear a number which the other side gave to something else get new numbers behind, in their order;
 nobody else can know them yet.  A version whose content the other side has too is the same version.  ``latest`` settles
-itself; any other alias that both sides moved is a conflict, which the user settles.
+itself, and so does what is said about an artifact; any other alias that both sides moved, and properties of a version
+that both changed, are a conflict, which the user settles.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Set
@@ -15,7 +16,7 @@ from artvc.errors import Damaged, InvalidInput
 from artvc.model import names
 from artvc.model.ids import Id
 from artvc.model.names import LATEST
-from artvc.model.objects import JsonObject
+from artvc.model.objects import MESSAGE_BYTES, Json, JsonObject
 from artvc.repo import source_of
 
 Refs = Mapping[str, JsonObject]
@@ -49,6 +50,14 @@ class Clash(NamedTuple):
         _, project, name, *rest = self.ref.split("/")
         return ":".join([f"{project}/{name}", *rest])
 
+    def told(self, remote: str) -> str:
+        """What became of it on both sides, in words; ``remote`` names the other one."""
+        if self.ref.startswith("properties/"):
+            return f"what is said about {self.word} (here and on {remote})"
+        if self.ref.startswith("runs/"):
+            return f"the run {self.word} (it went on here and on {remote})"
+        return f"{self.word} is {self.ours} here and {self.theirs} on {remote}"
+
 
 @dataclass(slots=True)
 class Merged:
@@ -76,8 +85,34 @@ def check(refs: Refs) -> None:
     for ref, value in refs.items():
         try:
             _check_one(ref, value)
-        except InvalidInput as exc:
+        except (InvalidInput, Damaged) as exc:
             raise Damaged(f"the ref {ref[:200]!r} is malformed: {exc.message}") from exc
+
+
+def check_together(refs: Refs, before: Refs) -> None:
+    """Look whether all refs of a remote, each of which is sound, are so together.
+
+    Args:
+        refs: all that it has now.
+        before: all that it had when it was looked at last.
+
+    Raises:
+        Damaged: a version has no artifact or no number of its own, or is of other content than it was.
+    """
+    for ref, value in refs.items():
+        kind, project, name, *rest = ref.split("/")
+        number = names.version_number(rest[0]) if rest and kind == "artifacts" else None
+        if number is not None:
+            collection = refs.get(f"collections/{project}/{name}", {})
+            if number >= _next(collection):
+                raise Damaged(f"{project}/{name} has a v{number}, which it never gave")
+            if ref in before and before[ref].get("artifact") != value.get("artifact"):
+                raise Damaged(f"{project}/{name}:v{number} is of other content than it was")
+
+
+def is_shared(ref: str) -> bool:
+    """Whether a name is one that travels."""
+    return ref.partition("/")[0] in SHARED
 
 
 def _check_one(ref: str, value: JsonObject) -> None:
@@ -97,6 +132,12 @@ def _check_one(ref: str, value: JsonObject) -> None:
         if len(rest) != 1 or not isinstance(kind_of, str) or not _is_number(following):
             raise InvalidInput("not an artifact")
         names.check_type(kind_of)
+        names.check_text("description", _text(value.get("description", "")), MESSAGE_BYTES)
+        tags = value.get("tags", [])
+        if not isinstance(tags, list):
+            raise InvalidInput("tags are a list")
+        for tag in tags:
+            names.check_tag(_text(tag))
         return
     if len(rest) != 2:
         raise InvalidInput("not a version or alias")
@@ -108,7 +149,10 @@ def _check_one(ref: str, value: JsonObject) -> None:
     elif number is not None:
         _id_in(value, "artifact")
         _id_in(value, "commit")
-        source_of(value)
+        source = source_of(value)
+        if source is not None:
+            names.check_project(source[0])
+            names.check_artifact_name(source[1])
     else:
         if rest[1] != LATEST:
             names.check_alias(rest[1])
@@ -116,11 +160,18 @@ def _check_one(ref: str, value: JsonObject) -> None:
             raise InvalidInput("not an alias")
 
 
+def _text(value: Json) -> str:
+    if not isinstance(value, str):
+        raise InvalidInput("a text is missing")
+    return value
+
+
 def _id_in(value: JsonObject, key: str) -> None:
     found = value.get(key)
     if not isinstance(found, str):
         raise InvalidInput(f"{key} is missing")
-    Id.parse(found)
+    if Id.parse(found).hex() != found:
+        raise InvalidInput(f"{key} is not as artvc writes it")
 
 
 def _is_number(value: object) -> bool:
@@ -191,14 +242,20 @@ class _Merge:
                 hint="log one of them under another name",
             )
         free = max([_next(collection), *(number + 1 for number in theirs)])
-        known = {one.get("artifact"): number for number, one in theirs.items() if "source" not in one}
+        base = f"artifacts/{project}/{name}/v"
+        # What both had and we deleted stays deleted: its content, logged again, is a version of its own.
+        known = {
+            one.get("artifact"): number
+            for number, one in sorted(theirs.items(), reverse=True)
+            if "source" not in one and (number in ours or f"{base}{number}" not in self._base)
+        }
         numbers: dict[int, int] = {}
         for number, value in sorted(ours.items()):
-            ref = f"artifacts/{project}/{name}/v{number}"
-            if ref in self._base and self._base[ref].get("artifact") == value.get("artifact"):
+            ref = f"{base}{number}"
+            if ref in self._base and _content(self._base[ref]) == _content(value):
                 continue  # both sides had it; if it is gone there, it was deleted
             same = known.get(value.get("artifact")) if "source" not in value else None
-            new = number if theirs.get(number, {}).get("artifact") == value.get("artifact") else same
+            new = number if number in theirs and _content(theirs[number]) == _content(value) else same
             if new is None:
                 new = max(free, number if number >= _next(collection) and number not in theirs else free)
                 free = new + 1
@@ -240,7 +297,7 @@ class _Merge:
         elif ours == base:
             self._take(ref, theirs)
         else:
-            self._both(ref, ours, theirs)
+            self._both(ref, ours, theirs, base)
 
     def _put(self, ref: str, value: JsonObject | None) -> None:
         if value is not None:
@@ -252,28 +309,26 @@ class _Merge:
         self._out.taken.append(ref)
         self._put(ref, value)
 
-    def _both(self, ref: str, ours: JsonObject | None, theirs: JsonObject | None) -> None:
+    def _both(self, ref: str, ours: JsonObject | None, theirs: JsonObject | None, base: JsonObject | None) -> None:
         """Both sides changed a name, each in its way."""
         kind, _, _, *rest = ref.split("/")
         if (ours is None or theirs is None) and (kind != "artifacts" or names.version_number(rest[0]) is not None):
             # Removed on one side, changed on the other: what somebody still works with stays.
             self._take(ref, theirs) if ours is None else self._put(ref, ours)
         elif kind == "collections" and ours is not None and theirs is not None:
-            # "next" differs as a rule, what is said about it seldom: theirs is what others see already.
-            self._take(ref, {**ours, **theirs, "next": max(_next(ours), _next(theirs))})
+            self._take(ref, _said(ours, theirs, base or {}))
         elif kind == "artifacts" and names.version_number(rest[0]) is not None:
             self._take(ref, theirs)  # equal content; theirs names the run that was known first
-        elif kind == "artifacts" and rest[0] == LATEST and ours is not None and theirs is not None:
-            newer = max(ours, theirs, key=_version)
+        elif kind == "artifacts" and rest[0] == LATEST:
+            newer = max(ours or {}, theirs or {}, key=_version)
             self._put(ref, newer) if newer is ours else self._take(ref, newer)
         elif kind == "runs" and ours is not None and theirs is not None and self._follows(ours, theirs):
             self._put(ref, ours)
         elif kind == "runs" and ours is not None and theirs is not None and self._follows(theirs, ours):
             self._take(ref, theirs)
         elif kind == "properties" and ref not in self._base:
-            self._put(
-                ref, ours
-            )  # both logged equal content: as if ours had come later, which updates what is said of it
+            # Both logged equal content: as if ours had come later, which updates what is said of it.
+            self._put(ref, ours)
         else:
             self._settle(Clash(ref, _shown(ours), _shown(theirs)), ours, theirs)
 
@@ -293,6 +348,11 @@ class _Merge:
         while gone := [ref for ref, value in refs.items() if not _stands(ref, value, refs)]:
             for ref in gone:
                 del refs[ref]
+        # Each side may have deleted the version that the other one made the latest.
+        for (project, name), versions in _versions_by_artifact(refs).items():
+            ref = f"artifacts/{project}/{name}/{LATEST}"
+            if versions and ref not in refs and (ref in self._ours or ref in self._theirs):
+                refs[ref] = {"version": max(versions)}
 
 
 def _stands(ref: str, value: JsonObject, refs: Refs) -> bool:
@@ -307,7 +367,7 @@ def _stands(ref: str, value: JsonObject, refs: Refs) -> bool:
 
 
 def _shared(refs: Refs) -> Refs:
-    return {ref: value for ref, value in refs.items() if ref.partition("/")[0] in SHARED}
+    return {ref: value for ref, value in refs.items() if is_shared(ref)}
 
 
 def _versions_by_artifact(refs: Refs) -> dict[tuple[str, str], dict[int, JsonObject]]:
@@ -319,6 +379,33 @@ def _versions_by_artifact(refs: Refs) -> dict[tuple[str, str], dict[int, JsonObj
         elif kind == "artifacts" and (number := names.version_number(rest[0])) is not None:
             found.setdefault((project, name), {})[number] = value
     return found
+
+
+def _content(version: JsonObject) -> tuple[object, object]:
+    """What makes two versions of an artifact the same one: their content, and of links whether both are."""
+    return version.get("artifact"), "source" in version
+
+
+def _said(ours: JsonObject, theirs: JsonObject, base: JsonObject) -> JsonObject:
+    """What is said about an artifact when both sides changed it: each field from the side that did.
+
+    Where both changed a text, theirs is what others see already; tags that either side added or removed are.
+    """
+    found = {**theirs}
+    for key in ours.keys() | base.keys():
+        if theirs.get(key) == base.get(key) and key in ours:
+            found[key] = ours[key]
+        elif theirs.get(key) == base.get(key):
+            found.pop(key, None)
+    mine, others, before = map(_tags, (ours, theirs, base))
+    tags: list[Json] = [*sorted((mine & others) | ((mine ^ others) - before))]
+    found.pop("tags", None)
+    return {**found, **({"tags": tags} if tags else {}), "next": max(_next(ours), _next(theirs))}
+
+
+def _tags(collection: JsonObject) -> set[str]:
+    found = collection.get("tags")
+    return set(map(str, found)) if isinstance(found, list) else set()
 
 
 def _next(collection: JsonObject) -> int:

@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import BinaryIO, Final
 
-from artvc.errors import Conflict, NotFound, RemoteError
+from artvc.errors import Conflict, Damaged, NotFound, RemoteError
 from artvc.model.ids import Id, Kind
 from artvc.model.reach import Reach
 from artvc.remotes.base import Publication, Remote, Upload
@@ -32,9 +32,9 @@ from artvc.store.packs import (
     encode_block,
     index_places,
 )
-from artvc.store.refs import RefEdit, encode_transaction
+from artvc.store.refs import RefEdit, RefState, encode_transaction, read_transaction
 from artvc.sync.fetching import Advance, fetch, settle_lost_reply
-from artvc.sync.joining import difference, join, shared_refs
+from artvc.sync.joining import difference, take_over
 from artvc.sync.merging import Renumbered
 from artvc.sync.tracking import Tracking
 
@@ -52,6 +52,7 @@ class Pushed:
         renumbered: our versions that got other numbers, because others had theirs.
         objects: metadata objects and chunks that were sent.
         packs, bytes: that were sent; packs that an earlier push had left there don't count.
+        versions_bytes: of the files of all versions that were pushed, as they are without being stored once and packed.
     """
 
     edits: tuple[RefEdit, ...] = ()
@@ -60,6 +61,7 @@ class Pushed:
     objects: int = 0
     packs: int = 0
     bytes: int = 0
+    versions_bytes: int = 0
 
 
 def push(
@@ -96,18 +98,19 @@ def push(
     """
     report = Pushed()
     for _ in range(_ATTEMPTS):
-        fetch(repo, tracking, remote)
-        joined = join(
-            repo, tracking, now=now(), who=who, why=f"merge {tracking.name}", settled=settled, dry_run=dry_run
+        _, joined = take_over(
+            repo, tracking, remote, now=now, who=who, why=f"merge {tracking.name}", settled=settled, dry_run=dry_run
         )
         report.pulled += joined.edits
-        report.renumbered += joined.renumbered
-        edits = difference(tracking.state().refs, shared_refs(repo.state()))
+        report.renumbered = _chained(report.renumbered, joined.renumbered)
+        theirs = joined.theirs
+        edits = difference(theirs.refs, joined.refs)
         if not edits:
             return report
-        with _Shipment(repo, tracking) as shipment:
+        with _Shipment(repo, tracking, theirs) as shipment:
             shipment.collect(edits)
             report.edits = tuple(edits)
+            report.versions_bytes = _versions_bytes(repo, edits)
             report.objects = shipment.objects
             if dry_run:
                 report.packs, report.bytes = shipment.estimate()
@@ -116,10 +119,23 @@ def push(
             sent = _upload(remote, data, jobs=jobs, planned=planned, advance=advance)
             report.packs += len(sent)
             report.bytes += sum(one.size for one in sent)
-            if _publish(repo, tracking, remote, edits, data, shipment.metadata_packs(), now=now(), who=who):
+            if _publish(repo, tracking, theirs, remote, edits, data, shipment.metadata_packs(), now=now(), who=who):
                 report.bytes += sum(one.size for one in shipment.metadata_packs())
                 return report
     raise Conflict(f"others pushed to {remote.url} all the time, {_ATTEMPTS} times in a row", hint="push again")
+
+
+def _versions_bytes(repo: Repository, edits: Sequence[RefEdit]) -> int:
+    """Bytes of the files of the versions that some edits make."""
+    found = [edit.new.get("artifact") for edit in edits if edit.old is None and edit.new is not None]
+    return sum(repo.artifact(Id.parse(one)).size for one in found if isinstance(one, str))
+
+
+def _chained(before: Sequence[Renumbered], after: Sequence[Renumbered]) -> list[Renumbered]:
+    """What two renumberings, one after the other, come to."""
+    then = {(one.project, one.name, one.old): one.new for one in after}
+    found = [one._replace(new=then.pop((one.project, one.name, one.new), one.new)) for one in before]
+    return found + [Renumbered(*key, new) for key, new in then.items()]
 
 
 def _upload(
@@ -153,6 +169,7 @@ def _upload(
 def _publish(
     repo: Repository,
     tracking: Tracking,
+    theirs: RefState,
     remote: Remote,
     edits: Sequence[RefEdit],
     data: Sequence[Upload],
@@ -162,12 +179,12 @@ def _publish(
     who: str,
 ) -> bool:
     """Make it count; False: somebody else was first."""
-    state = tracking.state()
-    number = state.number + 1
-    transaction = encode_transaction(state, edits, time=now, who=who, why="push")
+    number = theirs.number + 1
+    transaction = encode_transaction(theirs, edits, time=now, who=who, why="push")
     publication = Publication(
-        number=number, transaction=transaction, previous=state.head, metadata=metadata, indexes=data
+        number=number, transaction=transaction, previous=theirs.head, metadata=metadata, indexes=data
     )
+    theirs.fold(read_transaction(number, transaction))
     try:
         if not remote.publish(publication):
             return False
@@ -176,25 +193,26 @@ def _publish(
         fetch(repo, tracking, remote)
         if not settle_lost_reply(tracking, number, transaction):
             raise
-        tracking.agree()
-        return True
-    for pack in metadata:
-        tracking.take_index(pack.id, pack.index, metadata=True)
-    for pack in data:
-        tracking.take_index(pack.id, pack.index, metadata=False)
-    tracking.log.accept(number, transaction)
-    tracking.took(None)
-    tracking.agree()
+    else:
+        for pack in metadata:
+            tracking.take_index(pack.id, pack.index, metadata=True)
+        for pack in data:
+            tracking.take_index(pack.id, pack.index, metadata=False)
+        with contextlib.suppress(Damaged):  # another process began the notes anew: they will come
+            tracking.accept(number, transaction)
+        tracking.took(None)
+    tracking.agree(theirs)
     return True
 
 
 class _Shipment:
     """What is to be sent, and the packs that are made for it."""
 
-    def __init__(self, repo: Repository, tracking: Tracking) -> None:
+    def __init__(self, repo: Repository, tracking: Tracking, theirs: RefState) -> None:
         self._repo = repo
         self._disk = repo.disk
         self._tracking = tracking
+        self._theirs = theirs
         self._tmp = str(repo.dir / "tmp")
         self._chunks: dict[bytes, Place] = {}
         self._there: set[bytes] = set()
@@ -222,7 +240,7 @@ class _Shipment:
         """
         # What is there by accident, with no name that keeps it, may be collected there at any time.
         there = Reach(self._get, lenient=True)
-        for ref, value in self._tracking.state().refs.items():
+        for ref, value in self._theirs.refs.items():
             there.add(ref, value)
         needed = Reach(self._get, known=there)
         for edit in edits:

@@ -12,6 +12,7 @@ from artvc import provenance
 from artvc.errors import ArtvcError, Conflict, InvalidInput, NotFound
 from artvc.model.ids import Id
 from artvc.model.objects import Entry, EntryKind
+from artvc.model.reach import Reach
 from artvc.remotes import address as addresses
 from artvc.remotes.address import Address, Surroundings
 from artvc.remotes.base import Capabilities, Remote
@@ -19,9 +20,9 @@ from artvc.repo import DIRECTORY, Repository
 from artvc.settings import Settings, lookup
 from artvc.store.packs import PACK_SUFFIX
 from artvc.store.refs import RefEdit
-from artvc.sync.fetching import Fetched, fetch
-from artvc.sync.joining import join
-from artvc.sync.lending import Advance, Brought, Lender, entries_of
+from artvc.sync.fetching import Advance, Fetched, fetch
+from artvc.sync.joining import take_over
+from artvc.sync.lending import Brought, Lender, entries_of
 from artvc.sync.merging import Renumbered
 from artvc.sync.pushing import Pushed, push
 from artvc.sync.tracking import DEFAULT, Tracking, names_of, url_of
@@ -236,16 +237,17 @@ def pull_from(
     """
     tracking = Tracking(repo, name)
     with connected(repo, name, work) as remote:
-        fetched = fetch(repo, tracking, remote, advance=work.advance)
-    joined = join(
-        repo,
-        tracking,
-        now=work.now(),
-        who=provenance.signature(repo.settings),
-        why=f"pull {name}",
-        settled=settled,
-        dry_run=dry_run,
-    )
+        fetched, joined = take_over(
+            repo,
+            tracking,
+            remote,
+            now=work.now,
+            who=provenance.signature(repo.settings),
+            why=f"pull {name}",
+            settled=settled,
+            dry_run=dry_run,
+            advance=work.advance,
+        )
     report = Pulled(fetched=fetched, edits=joined.edits, renumbered=joined.renumbered)
     if dry_run:
         return report
@@ -318,19 +320,25 @@ def droppable(repo: Repository, work: Work, *, keep: int = 0) -> Callable[[Id], 
     known = names_of(repo)
     if not known:
         raise NotFound("there is no remote that could have the data", hint="'artvc remote add origin URL' makes one")
-    there: list[tuple[Tracking, Set[Id]]] = []
+    there: list[tuple[Tracking, Set[Id], Set[bytes]]] = []
     for name in known:
+        tracking = Tracking(repo, name)
         with connected(repo, name, work) as remote:
-            fetch(repo, Tracking(repo, name), remote)
-            there.append((Tracking(repo, name), remote.packs()))
+            fetch(repo, tracking, remote)
+            packs = remote.packs()
+        # What is there with no name that keeps it (of a push that was cut off, say) may be gone tomorrow.
+        reach = Reach(repo.objects.get, lenient=True)
+        for ref, value in tracking.snapshot().refs.items():
+            reach.add(ref, value)
+        there.append((tracking, packs, reach.chunks))
     kept = _recent_packs(repo, keep)
 
     def drop(chunk: Id) -> bool:
         place = repo.objects.find(chunk)
         if place is not None and place.pack in kept:
             return False
-        for tracking, packs in there:
-            at = tracking.place(chunk)
+        for tracking, packs, chunks in there:
+            at = tracking.place(chunk) if chunk in chunks else None
             if at is None or Id.parse(at.pack) not in packs:
                 continue
             base = tracking.end(at.pack).bases.get(chunk)
@@ -363,14 +371,13 @@ def attach(repo: Repository, work: Work) -> None:
     """Let all reading of a repository bring what lies on its remotes; costs nothing until something is missing."""
     if not names_of(repo):
         return
-    lender: Lender | None = None
-    process = os.getpid()
+    lenders: dict[int, Lender] = {}  # by process: connections don't survive a fork, nor do locks that others hold
 
     def lend(wanted: Sequence[Id]) -> None:
-        nonlocal lender, process
-        if lender is None or process != os.getpid():  # connections don't survive a fork
-            lender, process = lender_of(repo, work), os.getpid()
-        lender.bring(wanted)
+        process = os.getpid()
+        if process not in lenders:
+            lenders[process] = lender_of(repo, work)
+        lenders[process].bring(wanted)
 
     repo.objects.lend = lend
 
@@ -396,20 +403,23 @@ def clone(
         NotFound, RemoteError, RemoteDenied, Damaged: by the remote.
     """
     address = addresses.parse(url, base=base)
-    made = not target.exists()
-    goes_on = (target / DIRECTORY).exists()
-    if not made and not goes_on and any(target.iterdir()):
+    made = not os.path.lexists(target)
+    if address.path is not None and os.path.realpath(address.path) == os.path.realpath(target):
+        if made:
+            raise NotFound(f"no such directory: {address.path}", hint="clone what there is")
+        raise Conflict(f"{target} can't be a clone of itself", hint="name another directory")
+    goes_on = (target / DIRECTORY / "format").exists()
+    if not (made or goes_on or (target.is_dir() and {one.name for one in target.iterdir()} <= {DIRECTORY})):
         raise Conflict(f"{target} exists and is not empty", hint="name another directory")
-    if goes_on:
-        repo = Repository.open(target, settings)
-        if lookup(repo.config, f"remote.{DEFAULT}.url") != address.url:
-            repo.close()
-            raise Conflict(f"{target} is another repository already", hint="name another directory")
-    else:
-        target.mkdir(parents=True, exist_ok=True)
-        repo, _ = Repository.create(target, settings=settings)
+    target.mkdir(parents=True, exist_ok=True)
+    repo, fresh = Repository.create(target, settings=settings)
+    noted = lookup(repo.config, f"remote.{DEFAULT}.url")
+    # One that was cut off may be made but for the note; nobody else's is so empty.
+    if not fresh and noted != address.url and (noted is not None or repo.state().number or names_of(repo)):
+        repo.close()
+        raise Conflict(f"{target} is another repository already", hint="name another directory")
     try:
-        if not goes_on:
+        if noted is None:
             repo.set_config(f"remote.{DEFAULT}.url", address.url)
         return repo, pull_from(repo, DEFAULT, work, everything=everything, settled={})
     except BaseException as exc:

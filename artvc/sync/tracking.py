@@ -4,10 +4,13 @@
     data/      the index of each of its data packs, under the pack's name
     metadata/  the same of its metadata packs, whose objects are in this repository
     base       the refs that both sides agreed on when they were merged last (as a checkpoint)
-    token      what the remote wants to be given back
+    token      what the remote wants to be given back, and a hash of the packs noted when it was
+    unreached  ids of metadata objects that the remote's names did not lead to: below them nothing was looked at
 
-All of it can be had again from the remote; so nothing here is made durable, and what is damaged is dropped and fetched
-anew.  Where it is stale, more is sent or asked for than would be needed, never less: a push looks at the remote first.
+All of it but the base can be had again from the remote; so nothing else here is made durable, and what is damaged is
+dropped and fetched anew.  Where it is stale, more is sent or asked for than would be needed, never less: a push looks
+at the remote first.  Several processes may fetch and merge at once: a merge keeps to one copy of the remote's refs, and
+what was agreed on only goes forward.
 """
 
 import contextlib
@@ -15,19 +18,29 @@ import os
 from collections.abc import Iterator
 from typing import Final
 
+from blake3 import blake3
+
 from artvc.errors import Damaged, NotFound, StorageError
-from artvc.model.ids import Id, Kind
+from artvc.model.ids import ID_SIZE, Id, Kind
 from artvc.model.objects import JsonObject
 from artvc.remotes.base import Known
 from artvc.repo import Repository
 from artvc.settings import lookup
 from artvc.store.index import PackIndex
 from artvc.store.packs import END_BYTES, PACK_SUFFIX, PackEnd, Place, index_places, read_end
-from artvc.store.refs import CHECKPOINT_BYTES, RefLog, RefState, encode_checkpoint, read_checkpoint
+from artvc.store.refs import (
+    CHECKPOINT_BYTES,
+    RefLog,
+    RefState,
+    encode_checkpoint,
+    read_checkpoint,
+    read_transaction,
+)
 
 DIRECTORY: Final = "remotes"
 DEFAULT: Final = "origin"
 _TOKEN_BYTES: Final = 64 * 1024
+_UNREACHED_BYTES: Final = 256 * 1024 * 1024
 _ENDS_KEPT: Final = 64
 
 
@@ -81,10 +94,39 @@ class Tracking:
         self.metadata.refresh()
         self._loaded = True
 
+    def refresh(self) -> None:
+        """Look which packs were noted or forgotten since, by whomever."""
+        self.load()
+        if self.exists:
+            self.data.refresh()
+            self.metadata.refresh()
+
     def state(self) -> RefState:
         """The remote's refs, as they were when it was looked at last."""
         self.load()
         return self.log.state() if self.exists else RefState()
+
+    def snapshot(self) -> RefState:
+        """A copy of :meth:`state`, which does not move on when another process fetches."""
+        return copied(self.state())
+
+    def accept(self, number: int, data: bytes) -> None:
+        """Take up a transaction of the remote, unless another process did.
+
+        Raises:
+            Damaged: it does not follow the last one, or another one has its number.
+        """
+        if number > self.state().number:
+            self.log.accept(number, data)
+            return
+        with contextlib.suppress(FileNotFoundError):  # a checkpoint may stand in its place
+            if self.log.read(number).id != read_transaction(number, data).id:
+                raise Damaged(f"transaction {number} is another one than it was")
+
+    def accept_checkpoint(self, number: int, data: bytes) -> None:
+        """Take up a checkpoint of the remote, unless another process did.  Raises Damaged."""
+        if number > self.state().number:
+            self.log.accept_checkpoint(number, data)
 
     def known(self) -> Known:
         """What need not be fetched again."""
@@ -93,13 +135,20 @@ class Tracking:
             return Known()
         token = b""
         with contextlib.suppress(FileNotFoundError, StorageError):
-            token = self._disk.read_file(self._path("token"), limit=_TOKEN_BYTES)
+            found = self._disk.read_file(self._path("token"), limit=_TOKEN_BYTES + ID_SIZE)
+            # A power cut may have left the token and taken what it stands for.
+            token = found[ID_SIZE:] if found[:ID_SIZE] == self._packs_noted() else b""
+        state = self.log.state()
         return Known(
-            number=self.log.state().number,
+            number=state.number,
+            head=state.head,
             metadata=frozenset(map(Id.parse, self.metadata.packs)),
             indexes=frozenset(map(Id.parse, self.data.packs)),
             token=token,
         )
+
+    def _packs_noted(self) -> bytes:
+        return blake3("\n".join(sorted(self.metadata.packs | self.data.packs)).encode()).digest()
 
     def forget(self) -> None:
         """Drop all notes, but for what both sides agreed on."""
@@ -107,7 +156,8 @@ class Tracking:
             with contextlib.suppress(FileNotFoundError):
                 for name in self._disk.listdir(self._path(what)):
                     self._disk.discard(self._path(what, name))
-        self._disk.discard(self._path("token"))
+        for name in ("token", "unreached"):
+            self._disk.discard(self._path(name))
         self.log = RefLog(self._disk, self._root)
         self.data, self.metadata = self._index("data"), self._index("metadata")
         self._ends.clear()
@@ -144,7 +194,20 @@ class Tracking:
         self.data.refresh()
         self.metadata.refresh()
         if token is not None:
-            self._disk.write_file(self._path("token"), token, tmp=self._tmp, durable=False)
+            self._disk.write_file(self._path("token"), self._packs_noted() + token, tmp=self._tmp, durable=False)
+
+    def unreached(self) -> set[bytes]:
+        """Metadata objects of the remote that its names did not lead to when they came."""
+        try:
+            raw = self._disk.read_file(self._path("unreached"), limit=_UNREACHED_BYTES)
+        except (FileNotFoundError, StorageError):
+            return set()
+        return {raw[at : at + ID_SIZE] for at in range(0, len(raw), ID_SIZE)}
+
+    def note_unreached(self, found: set[bytes]) -> None:
+        """Replace what :meth:`unreached` gives."""
+        if found != self.unreached():
+            self._disk.write_file(self._path("unreached"), b"".join(sorted(found)), tmp=self._tmp, durable=False)
 
     def has(self, kind: Kind, wanted: bytes) -> bool:
         """Whether the remote has an object."""
@@ -174,21 +237,35 @@ class Tracking:
 
     # -- what both sides agreed on ------------------------------------------------------------------------
 
-    def base(self) -> dict[str, JsonObject]:
-        """The refs of the last merge; {} where there was none, or the note is damaged."""
+    def base(self) -> tuple[int, dict[str, JsonObject]]:
+        """The refs of the last merge, and the number of the remote's last transaction then.
+
+        0 and {} where there was none, or the note is damaged.
+        """
         try:
             raw = self._disk.read_file(self._path("base"), limit=CHECKPOINT_BYTES)
             number = int.from_bytes(raw[:8], "big")
-            return read_checkpoint(number, raw[8:]).refs
+            return number, read_checkpoint(number, raw[8:]).refs
         except (FileNotFoundError, StorageError, Damaged):
-            return {}
+            return 0, {}
 
-    def agree(self) -> None:
-        """Both sides have the remote's refs as they are known now."""
-        state = self.state()
-        if state.head is not None:
-            data = state.number.to_bytes(8, "big") + encode_checkpoint(state)
-            self._disk.write_file(self._path("base"), data, tmp=self._tmp, durable=False)
+    def agree(self, theirs: RefState) -> None:
+        """Note that this repository has merged the remote's refs as they were in a state.
+
+        Without that note versions that were deleted would come back at the next merge, so it is durable.
+        """
+        if theirs.head is None or self.base()[0] >= theirs.number:  # another process may have got further
+            return
+        data = theirs.number.to_bytes(8, "big") + encode_checkpoint(theirs)
+        self._disk.write_file(self._path("base"), data, tmp=self._tmp, durable=True)
+
+
+def copied(state: RefState) -> RefState:
+    """A copy of a state."""
+    copy = RefState(number=state.number, head=state.head)
+    for ref, value in state.refs.items():
+        copy.set(ref, value)
+    return copy
 
 
 def _kinds(end: PackEnd) -> Iterator[tuple[bytes, int]]:

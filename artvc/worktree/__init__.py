@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from artvc.worktree.comparing import WorktreeStatus, status
-    from artvc.worktree.origins import Origin, origin_of
+    from artvc.worktree.origins import Origin, origin_of, version_of
     from artvc.worktree.restoring import CheckoutResult, checkout, place_file
     from artvc.worktree.taking import Intake, Snapshot, snapshot, take_in
     from artvc.worktree.walking import TEMPORARY, Found, Walk, mounts_of
 
 _PLACES: Final = {
     "comparing": ("WorktreeStatus", "status"),
-    "origins": ("Origin", "origin_of"),
+    "origins": ("Origin", "origin_of", "version_of"),
     "restoring": ("CheckoutResult", "checkout", "place_file"),
     "taking": ("Intake", "Snapshot", "snapshot", "take_in"),
     "walking": ("TEMPORARY", "Found", "Walk", "mounts_of"),
@@ -39,6 +39,7 @@ __all__ = (
     "snapshot",
     "status",
     "take_in",
+    "version_of",
 )
 
 

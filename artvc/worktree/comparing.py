@@ -16,7 +16,7 @@ from artvc.model.objects import Entry, EntryKind, TreeSummary
 from artvc.repo import Repository, Version
 from artvc.store.statcache import NOT_LISTED
 from artvc.worktree.caches import Caches, root_of
-from artvc.worktree.origins import Origin, origins
+from artvc.worktree.origins import Origin, origins, version_of
 from artvc.worktree.unchanged import Unchanged
 from artvc.worktree.walking import IGNORE_FILE, Found, Listing, Rules, Walk, is_directory
 
@@ -86,14 +86,11 @@ def _status_of(repo: Repository, origin: Origin) -> WorktreeStatus:
     present = [(name, disk) for name, disk in origin.mounts if os.path.lexists(disk)]
     work = _Comparison(repo, origin.subpaths)
     work.begin(present)
-    try:
-        version = repo.version(origin.project, origin.name, origin.number)
-    except NotFound:
-        version = None
+    version = version_of(repo, origin)
     newer = None
     with contextlib.suppress(NotFound):
         newest = repo.resolve(f"{origin.project}/{origin.name}:latest").version
-        newer = newest if newest.number != origin.number else None
+        newer = newest if newest.number != (version.number if version else origin.number) else None
     if not present:
         return WorktreeStatus(path=root, version=version, asked=origin.asked, missing=True, newer=newer)
     work.compare(origin.artifact, present)

@@ -9,7 +9,7 @@ from typing import Final
 
 from xxhash import xxh3_128_hexdigest
 
-from artvc.errors import ArtvcError, MalformedObject, StorageError, StorageFull
+from artvc.errors import ArtvcError, MalformedObject, NotFound, StorageError, StorageFull
 from artvc.model import codec
 from artvc.model.ids import Id
 from artvc.model.objects import Json, JsonObject
@@ -124,3 +124,17 @@ def origin_of(repo: Repository, paths: Sequence[Path]) -> Origin | None:
         if {disk for _, disk in origin.mounts} == wanted:
             return origin
     return None
+
+
+def version_of(repo: Repository, origin: Origin) -> Version | None:
+    """The version that paths came from, by its content: a merge may have given it another number since.
+
+    Returns:
+        None: it was deleted.
+    """
+    with contextlib.suppress(NotFound):
+        version = repo.version(origin.project, origin.name, origin.number)
+        if version.artifact_id == origin.artifact:
+            return version
+    same = [one for one in repo.versions(origin.project, origin.name) if one.artifact_id == origin.artifact]
+    return same[-1] if same else None

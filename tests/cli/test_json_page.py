@@ -57,3 +57,22 @@ def test_a_run_and_a_value_of_config(filled):
     assert not fields(filled.json("run", "show", run)) - NAMED
     (value,) = filled.json("config", "a.b", "c").values()
     assert set(value) == {"value", "origin"} <= NAMED
+
+
+def test_every_field_of_sharing_is_on_the_page(filled, tmp_path):
+    (tmp_path / "hub").mkdir()
+    hub = str(tmp_path / "hub")
+    asked = [
+        ["remote", "add", "origin", hub],
+        ["remote", "list"],
+        ["push", "--dry-run"],
+        ["push"],
+        ["clone", hub, str(tmp_path / "two")],
+        ["fetch"],
+        ["pull", "net:best"],
+        ["remote", "set-url", "origin", hub],
+        ["gc", "--local"],
+        ["remote", "remove", "origin"],
+    ]
+    for argv in asked:
+        assert not fields(filled.json(*argv)) - NAMED, argv
