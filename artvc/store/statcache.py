@@ -58,22 +58,24 @@ class Listed(NamedTuple):
 
     Attributes:
         digest: of its listing, see :func:`listing_digest`; 0: look at all files one by one.
-        status: its own, as :func:`packed_status` has it; zeros where that was too fresh.
+        status: its own, as :func:`packed_status` has it; zeros where that was too fresh, or says nothing.
     """
 
     digest: int
     status: bytes
 
     @classmethod
-    def of(cls, digest: int, status: os.stat_result, *, read_at_ns: int) -> Self:
+    def of(cls, digest: int, status: os.stat_result | None, *, read_at_ns: int) -> Self:
         """What a directory is.
 
         Args:
             digest: of its listing.
-            status: from before it was listed.
+            status: from before it was listed; None where it does not tell of changes.
             read_at_ns: the clock at that time, or before.
         """
-        return cls(digest, _NO_STATUS if _is_fresh(status, read_at_ns) else packed_status(status))
+        if status is None or _is_fresh(status, read_at_ns):
+            return cls(digest, _NO_STATUS)
+        return cls(digest, packed_status(status))
 
 
 def _is_fresh(status: os.stat_result, read_at_ns: int) -> bool:

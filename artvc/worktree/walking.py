@@ -1,5 +1,7 @@
 """Walking over the user's files: what belongs to an artifact, and what is left out and why."""
 
+import contextlib
+import functools
 import os
 import posixpath
 import stat
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
 IGNORE_FILE: Final = ".artvcignore"
 ALWAYS_IGNORED: Final = frozenset({DIRECTORY, ".git"})
 TEMPORARY: Final = ".artvc-tmp-"
+
+_KEEP_TIMES: Final = frozenset({"btrfs", "ext2", "ext3", "ext4", "f2fs", "overlay", "tmpfs", "xfs", "zfs"})
 
 Rules = list[tuple[str, "GitIgnoreSpec"]]  # what each .artvcignore says, with the path of its directory and a slash
 
@@ -105,7 +109,8 @@ class Walk:
             raise SourceError(f"cannot read directory {disk!r}: {exc.strerror}") from exc
         found = listed(disk)
         order = [entry.name for entry in found]
-        listing = Listing(path, disk, [], [], rules, Listed.of(digest_of(found), status, read_at_ns=began), order)
+        seen = Listed.of(digest_of(found), status if _keeps_times(status.st_dev) else None, read_at_ns=began)
+        listing = Listing(path, disk, [], [], rules, seen, order)
         if any(entry.name == IGNORE_FILE for entry in found):
             rules = [*rules, (f"{path}/" if path else "", _read_rules(os.path.join(disk, IGNORE_FILE)))]
         found.sort(key=lambda entry: os.fsencode(entry.name))
@@ -169,6 +174,21 @@ class Walk:
             yield Found(path, disk, followed)
         else:
             self.warnings.append(f"skipped {disk!r}: the link points to a directory outside")
+
+
+@functools.cache
+def _keeps_times(device: int) -> bool:
+    """Whether directories of a device change their times whenever a name comes or goes.
+
+    What is behind FUSE or a network may give them any time; so only file systems are trusted of which it is known.
+    """
+    number = f"{os.major(device)}:{os.minor(device)}"
+    with contextlib.suppress(OSError), open("/proc/self/mountinfo", encoding="utf-8", errors="replace") as mounts:
+        for line in mounts:  # ID PARENT MAJOR:MINOR ROOT POINT OPTIONS ... - TYPE SOURCE OPTIONS
+            fields, _, rest = line.partition(" - ")
+            if fields.split(" ")[2] == number:
+                return rest.partition(" ")[0] in _KEEP_TIMES
+    return False
 
 
 def listed(disk: str | int) -> "list[os.DirEntry[str]]":

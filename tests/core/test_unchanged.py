@@ -14,7 +14,7 @@ from artvc import maintenance, worktree
 from artvc.model import merkle
 from artvc.store import statcache
 from artvc.store.statcache import StatCache
-from artvc.worktree import unchanged
+from artvc.worktree import unchanged, walking
 from artvc.worktree.unchanged import Unchanged
 
 FILES = {f"data/{sub}{name}": f"{sub}{name}" for sub in ("", "a/", "b/", "b/c/") for name in "xyz"}
@@ -262,3 +262,24 @@ def test_a_directory_as_fresh_as_its_listing_is_listed_again(desk):
     old = statcache.Listed.of(1, status, read_at_ns=status.st_mtime_ns + 3 * 10**9)
     assert not any(fresh.status)
     assert old.status == statcache.packed_status(status)
+
+
+def test_directories_whose_times_say_nothing_are_listed_each_time(desk, monkeypatch):
+    """As behind FUSE, where a new file may leave its directory's times as they were."""
+    monkeypatch.setattr(walking, "_keeps_times", lambda _device: False)
+    aged(desk)
+    desk.commit("data")
+    monkeypatch.setattr(statcache.Known, "has_status", lambda self, _status: self._own != bytes(36))
+    desk.write({"data/a/new": "n"})
+    assert worktree.status(desk.repo)[0].added == ("a/new",)
+
+
+def test_which_file_systems_keep_times(tmp_path):
+    device = os.stat(tmp_path).st_dev
+    kinds = {
+        line.partition(" - ")[2].split(" ")[0]
+        for line in Path("/proc/self/mountinfo").read_text().splitlines()
+        if line.split(" ")[2] == f"{os.major(device)}:{os.minor(device)}"
+    }
+    assert walking._keeps_times(device) == bool(kinds & walking._KEEP_TIMES)
+    assert not walking._keeps_times(os.stat("/proc").st_dev)
