@@ -346,7 +346,10 @@ def commit_paths(
 def _tree_that_counts(repo: Repository, origin: worktree.Origin) -> Id | None:
     """The tree of the version that paths came from, if a ref names it at this moment."""
     version = worktree.version_of(repo, origin)
-    return repo.artifact(version.artifact_id).root if version is not None else None
+    if version is None:
+        return None
+    repo.rely_on(version)
+    return repo.artifact(version.artifact_id).root
 
 
 def _listed(paths: Sequence[Path]) -> str:

@@ -149,6 +149,7 @@ class Repository:
         self.objects = Objects(disk, str(self.dir))
         self.refs = RefLog(disk, str(self.dir), self._vouch)
         self._config: JsonObject | None = None
+        self._bases: set[Version] = set()
 
     # -- opening ------------------------------------------------------------------------------------------
 
@@ -312,8 +313,25 @@ class Repository:
 
     def _vouch(self, edits: Sequence[RefEdit]) -> None:
         """Before names count: refuse them where gc took away what this process relied on."""
-        if edits and not self.objects.relied_on_stands():
+        if not edits:
+            return
+        stand = all(self._is_named(version) for version in self._bases)
+        if not (stand and self.objects.relied_on_stands()):
             self.check_whole(edits)
+
+    def rely_on(self, version: "Version") -> None:
+        """Note that parts of a version's tree are taken over without a look at their objects.
+
+        To be called after an ingest began: as long as a name keeps them, gc does too.
+        """
+        self._bases.add(version)
+
+    def _is_named(self, version: "Version") -> bool:
+        """Whether a version is still what it was."""
+        try:
+            return self.version(*version.home).artifact_id == version.artifact_id
+        except NotFound:
+            return False
 
     def check_whole(self, edits: Sequence[RefEdit]) -> None:
         """Look whether everything is there that some edits of refs name.

@@ -10,8 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from artvc import maintenance, worktree
+from artvc import curation, maintenance, recording, worktree
+from artvc.errors import Conflict
+from artvc.maintenance import collecting
 from artvc.model import merkle
+from artvc.repo import Repository
 from artvc.store import statcache
 from artvc.store.statcache import StatCache
 from artvc.worktree import unchanged, walking
@@ -194,8 +197,6 @@ def test_a_deleted_version_is_no_base(desk, looked_at):
     desk.commit("data")
     desk.write({"other/x": "1"})
     desk.commit("other", name="data")
-    from artvc import curation
-
     curation.delete_version(desk.repo, desk.version("data:v0"), now=desk.now(), delete_aliases=True)
     maintenance.gc(desk.repo, maintenance.GcRequest(grace=0), now=desk.now())
     looked_at.clear()
@@ -283,3 +284,28 @@ def test_which_file_systems_keep_times(tmp_path):
     }
     assert walking._keeps_times(device) == bool(kinds & walking._KEEP_TIMES)
     assert not walking._keeps_times(os.stat("/proc").st_dev)
+
+
+def test_a_base_that_goes_while_it_is_relied_on_is_looked_at_again(desk, monkeypatch):
+    """Where locks do nothing, gc knows of no commit in flight."""
+    aged(desk)
+    desk.commit("data")
+    desk.write({"other/x": "1"})
+    desk.commit("other", name="data")
+    honest = recording.record
+
+    def late(*args, **more):
+        monkeypatch.setattr(recording, "record", honest)
+        other = Repository.open(desk.root, desk.settings)
+        curation.delete_version(other, other.resolve("data:v0").version, now=desk.now(), delete_aliases=True)
+        monkeypatch.setattr(collecting.writers, "began", lambda *_args, **_more: [])
+        maintenance.gc(other, maintenance.GcRequest(grace=0), now=desk.now())
+        other.close()
+        return honest(*args, **more)
+
+    monkeypatch.setattr(recording, "record", late)
+    with pytest.raises(Conflict, match="gc"):
+        desk.commit("data", name="again", kind="dataset")
+    assert maintenance.fsck(desk.repo).clean
+    assert desk.commit("data", name="again", kind="dataset").logged.created
+    assert maintenance.fsck(desk.repo).clean
