@@ -288,10 +288,11 @@ def test_which_file_systems_keep_times(tmp_path):
 
 def test_a_base_that_goes_while_it_is_relied_on_is_looked_at_again(desk, monkeypatch):
     """Where locks do nothing, gc knows of no commit in flight."""
-    aged(desk)
-    desk.commit("data")
+    aged(desk, {**FILES, "data/big": os.urandom(100_000)})
+    desk.commit("data", message=os.urandom(30_000).hex())  # so that the pack of the trees is worth to be kept
     desk.write({"other/x": "1"})
     desk.commit("other", name="data")
+    desk.reopen()
     honest = recording.record
 
     def late(*args, **more):
