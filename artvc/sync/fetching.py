@@ -7,11 +7,11 @@ new refs lead to is there.  Only then it moves into the repository: first the pa
 
 import contextlib
 import os
-from collections.abc import Callable, Iterable, Iterator, Set
+from collections.abc import Callable, Generator, Iterable, Iterator, Set
 from dataclasses import dataclass, field
 from typing import Final
 
-from artvc.errors import Damaged, InvalidInput, NotFound, RemoteError
+from artvc.errors import Damaged, InvalidInput, NotFound, RemoteError, StorageError, StorageFull
 from artvc.model.ids import Id, Kind
 from artvc.model.reach import Reach
 from artvc.remotes.base import Piece, PieceKind, Remote
@@ -64,17 +64,42 @@ def fetch(repo: Repository, tracking: Tracking, remote: Remote, *, advance: Adva
         Damaged: what it sent is not what it should be; nothing of it counts.
         StorageFull, StorageError: this repository's disk.
     """
+    try:
+        return _fetch(repo, tracking, remote, advance or (lambda _: None))
+    except _Lost:
+        tracking.forget()
+        return _fetch(repo, tracking, remote, advance or (lambda _: None))
+
+
+class _Lost(Damaged):
+    """History that came once is not here any more: a gc saw no name that needs it."""
+
+
+def _fetch(repo: Repository, tracking: Tracking, remote: Remote, advance: Advance) -> Fetched:
     tracking.make()
     with contextlib.ExitStack() as stack:
         quarantine = stack.enter_context(_Quarantine(repo, tracking))
         try:
-            for piece in remote.history(tracking.known()):
-                quarantine.take(piece, advance or (lambda _: None))
+            pieces = remote.history(tracking.known())
+            stack.callback(_close, pieces)
+            for piece in pieces:
+                try:
+                    quarantine.take(piece, advance)
+                finally:
+                    _close(piece.data)
             quarantine.check()
+        except _Lost:
+            raise
         except (Damaged, InvalidInput) as exc:
             raise Damaged(f"{remote.url} sent what is not sound: {exc.message}", hint=_HINT) from exc
         quarantine.admit()
         return quarantine.fetched()
+
+
+def _close(pieces: Iterator[object]) -> None:
+    """Let a remote close what it reads from, now and not when somebody collects garbage."""
+    if isinstance(pieces, Generator):
+        pieces.close()
 
 
 _HINT: Final = "nothing of it was taken over; if its history was replaced, 'artvc remote remove' and 'add' begin anew"
@@ -87,11 +112,7 @@ class _Quarantine:
         self._repo = repo
         self._tracking = tracking
         self._disk: Disk = repo.disk
-        self._root, fd = repo.disk.open_temporary(str(repo.dir / "tmp"))
-        repo.disk.close(fd)
-        repo.disk.discard(self._root)
-        for path in (self._root, *map(self._path, ("packs", "data", "cache", "tmp"))):
-            repo.disk.mkdir(path)
+        self._root = str(repo.dir / "tmp" / os.urandom(8).hex())
         self._objects = Objects(repo.disk, self._root)
         self._data = PackIndex(
             repo.disk, packs=self._path("data"), cache=self._path("cache", "data"), tmp=self._path("tmp"), ends=True
@@ -110,12 +131,19 @@ class _Quarantine:
         self._bytes = self._log_bytes = 0
 
     def __enter__(self) -> "_Quarantine":
+        try:
+            self._disk.ensure_dir(os.path.dirname(self._root))
+            for path in (self._root, *map(self._path, ("packs", "data", "cache", "tmp"))):
+                self._disk.mkdir(path)
+        except BaseException:
+            self.__exit__()
+            raise
         return self
 
     def __exit__(self, *exc: object) -> None:
         self._objects.close()
         for what in ("packs", "data", os.path.join("cache", "data"), "cache", "tmp", ""):
-            with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+            with contextlib.suppress(FileNotFoundError, NotADirectoryError, StorageError, StorageFull):
                 for name in self._disk.listdir(self._path(what)):
                     self._disk.discard(self._path(what, name))
                 self._disk.rmdir(self._path(what))
@@ -223,7 +251,8 @@ class _Quarantine:
         try:
             return self._repo.objects.get(kind, wanted)
         except NotFound as exc:
-            raise Damaged(f"{kind.word} {wanted.short} is missing") from exc
+            lost = self._tracking.has(kind, wanted)
+            raise (_Lost if lost else Damaged)(f"{kind.word} {wanted.short} is missing") from exc
 
     # -- admitting ----------------------------------------------------------------------------------------
 
@@ -233,13 +262,16 @@ class _Quarantine:
         packs = str(self._repo.dir / "packs")
         # Before the packs are noted: an object that was not looked at must never count as one that was.
         self._tracking.note_unreached(self._unreached)
+        ends: list[tuple[Id, bytes]] = []
         for pack in self._packs:
             path = self._path("packs", pack.hex() + PACK_SUFFIX)
             end = _end_of(self._disk, path)
             self._disk.rename(path, os.path.join(packs, pack.hex() + PACK_SUFFIX))
             self._repo.objects.relied.add(pack.hex())  # no name needs it yet: a gc may see it before the merge
-            self._tracking.take_index(pack, end, metadata=True)
+            ends.append((pack, end))
         self._disk.fsync_dir(packs)
+        for pack, end in ends:  # noted before it is durable, it might be gone and never be sent again
+            self._tracking.take_index(pack, end, metadata=True)
         for pack in self._indexes:
             end = self._disk.read_file(self._path("data", pack.hex() + PACK_SUFFIX), limit=END_BYTES)
             self._tracking.take_index(pack, end, metadata=False)

@@ -8,6 +8,8 @@ sent again, and what was not published does not count.
 
 import contextlib
 import os
+import random
+import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -32,14 +34,17 @@ from artvc.store.packs import (
     encode_block,
     index_places,
 )
-from artvc.store.refs import RefEdit, RefState, encode_transaction, read_transaction
+from artvc.store.refs import RefEdit, RefState, encode_checkpoint, encode_transaction, read_transaction
 from artvc.sync.fetching import Advance, fetch, settle_lost_reply
 from artvc.sync.joining import difference, take_over
 from artvc.sync.merging import Renumbered
 from artvc.sync.tracking import Tracking
 
 _ATTEMPTS: Final = 100  # of others who were first each time
+_PAUSE: Final = 0.01  # seconds, before the second attempt; at most twice as much before each further one
+_LONGEST: Final = 2.0
 _SOLID: Final = 256 * 1024
+_CHECKPOINT_EVERY: Final = 64  # transactions; of many names, so rarely that checkpoints stay small beside the log
 
 
 @dataclass(slots=True, kw_only=True)
@@ -97,7 +102,9 @@ def push(
         Damaged: what is to be sent, or what the remote has, is not sound.
     """
     report = Pushed()
-    for _ in range(_ATTEMPTS):
+    for attempt in range(_ATTEMPTS):
+        if attempt:  # a crowd that tries again at once does all its work in vain, but for one
+            time.sleep(random.uniform(0, min(_LONGEST, _PAUSE * 2.0**attempt)))
         _, joined = take_over(
             repo, tracking, remote, now=now, who=who, why=f"merge {tracking.name}", settled=settled, dry_run=dry_run
         )
@@ -181,10 +188,16 @@ def _publish(
     """Make it count; False: somebody else was first."""
     number = theirs.number + 1
     transaction = encode_transaction(theirs, edits, time=now, who=who, why="push")
-    publication = Publication(
-        number=number, transaction=transaction, previous=theirs.head, metadata=metadata, indexes=data
-    )
+    previous = theirs.head
     theirs.fold(read_transaction(number, transaction))
+    publication = Publication(
+        number=number,
+        transaction=transaction,
+        previous=previous,
+        metadata=metadata,
+        indexes=data,
+        checkpoint=encode_checkpoint(theirs) if _is_checkpoint_due(theirs) else None,
+    )
     try:
         if not remote.publish(publication):
             return False
@@ -203,6 +216,14 @@ def _publish(
         tracking.took(None)
     tracking.agree(theirs)
     return True
+
+
+def _is_checkpoint_due(state: RefState) -> bool:
+    """Whether readers should find all names at this transaction; the same for whoever pushes it."""
+    every = _CHECKPOINT_EVERY
+    while every < len(state.refs) // 64:
+        every *= 2
+    return state.number % every == 0
 
 
 class _Shipment:

@@ -18,6 +18,7 @@ from artvc.remotes.address import Address, Surroundings
 from artvc.remotes.base import Capabilities, Remote
 from artvc.repo import DIRECTORY, Repository
 from artvc.settings import Settings, lookup
+from artvc.store.fsio import Disk
 from artvc.store.packs import PACK_SUFFIX
 from artvc.store.refs import RefEdit
 from artvc.sync.fetching import Advance, Fetched, fetch
@@ -383,7 +384,14 @@ def attach(repo: Repository, work: Work) -> None:
 
 
 def clone(
-    url: str, target: Path, work: Work, *, base: Path, settings: Settings, everything: bool = False
+    url: str,
+    target: Path,
+    work: Work,
+    *,
+    base: Path,
+    settings: Settings,
+    everything: bool = False,
+    disk: Disk | None = None,
 ) -> tuple[Repository, Pulled]:
     """Make a repository with the history of another one; its data comes when it is needed.
 
@@ -394,6 +402,7 @@ def clone(
         base: what a relative path starts from.
         settings: of the new repository.
         everything: bring all data too.
+        disk: the door to the new repository's files.
 
     Returns:
         the repository, to be closed, and what came.
@@ -412,7 +421,7 @@ def clone(
     if not (made or goes_on or (target.is_dir() and {one.name for one in target.iterdir()} <= {DIRECTORY})):
         raise Conflict(f"{target} exists and is not empty", hint="name another directory")
     target.mkdir(parents=True, exist_ok=True)
-    repo, fresh = Repository.create(target, settings=settings)
+    repo, fresh = Repository.create(target, settings=settings, disk=disk)
     noted = lookup(repo.config, f"remote.{DEFAULT}.url")
     # One that was cut off may be made but for the note; nobody else's is so empty.
     if not fresh and noted != address.url and (noted is not None or repo.state().number or names_of(repo)):

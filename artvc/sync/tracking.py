@@ -79,7 +79,7 @@ class Tracking:
     @property
     def exists(self) -> bool:
         """Whether there are notes."""
-        return os.path.isdir(self._path("refs"))
+        return all(os.path.isdir(self._path(what)) for what in ("refs", "data", "metadata"))
 
     def load(self) -> None:
         """Take up what is on disk; what is damaged is dropped."""

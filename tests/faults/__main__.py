@@ -1,7 +1,7 @@
 """The long variants of the fault tests.
 
     python -m tests.faults all             every kill and error point, every flipped bit, long concurrency
-    python -m tests.faults kill|errors|power|rot|checkout|concurrency
+    python -m tests.faults kill|errors|power|rot|checkout|concurrency|sharing
     python -m tests.faults power --budget 65536   more crash states a cut (default 4096)
 
 It runs pytest with ``ARTVC_FAULTS=full``; the counts of points and states stand at the end of its output.
@@ -20,6 +20,7 @@ PARTS = {
     "rot": "test_bit_rot.py",
     "checkout": "test_checkout_kill.py",
     "concurrency": "test_concurrency.py",
+    "sharing": "test_sharing.py",
     "all": "",
 }
 

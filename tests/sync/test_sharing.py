@@ -22,7 +22,8 @@ from artvc.errors import (
 )
 from artvc.maintenance import GcRequest, RepackRequest
 from artvc.model.objects import Properties
-from artvc.remotes import address
+from artvc.remotes import address, bucket, directory
+from artvc.remotes.base import Known, PieceKind
 from artvc.repo import Repository
 from artvc.store.fsio import Disk
 from artvc.sync import joining, pushing, sharing
@@ -833,21 +834,42 @@ def test_two_that_fetch_at_once(team):
 
 
 def test_a_crowd_loses_nothing(team):
+    """4 clients that push 5 times each; 16 that push 50 times with ARTVC_FAULTS=full."""
+    clients, pushes = (16, 50) if os.environ.get("ARTVC_FAULTS") == "full" else (4, 5)
     first = team.new("first")
     first.commit("a")
     first.push()
-    crowd = [team.clone(f"clone{number}") for number in range(4)]
+    crowd = [team.clone(f"clone{number}") for number in range(clients)]
 
     def work(clone: Clone) -> None:
-        for number in range(4):
+        for number in range(pushes):
             clone.commit(f"{clone.root.name} {number}")
             clone.push()
 
     with ThreadPoolExecutor(len(crowd)) as pool:
         list(pool.map(work, crowd))
     everyone_agrees(team, first, *crowd)
-    expected = {"a", *(f"clone{one} {number}" for one in range(4) for number in range(4))}
+    expected = {"a", *(f"clone{one} {number}" for one in range(clients) for number in range(pushes))}
     assert set(first.texts().values()) == expected and len(first.texts()) == len(expected)
+
+
+def test_a_clone_of_a_long_history_begins_at_a_checkpoint(team, monkeypatch):
+    for module in (directory, bucket):
+        monkeypatch.setattr(module, "CHECKPOINT_AFTER", 3)
+    monkeypatch.setattr(pushing, "_CHECKPOINT_EVERY", 4)
+    one = team.new("one")
+    for number in range(10):
+        one.commit(f"text {number}", aliases=[f"alias{number}"])
+        one.push()
+    work = one.work
+    with sharing.connected(one.repo, "origin", work) as remote:
+        pieces = [(piece.kind, piece.number) for piece in remote.history(Known()) if piece.number]
+    assert pieces == [(PieceKind.CHECKPOINT, 8), (PieceKind.TRANSACTION, 9), (PieceKind.TRANSACTION, 10)]
+    two = team.clone("two")
+    assert two.repo.state().refs == one.repo.state().refs and len(two.texts()) == 10
+    two.commit("of two")
+    two.push()
+    everyone_agrees(team, one, two)
 
 
 # -- several remotes --------------------------------------------------------------------------------------------
