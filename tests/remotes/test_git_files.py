@@ -16,8 +16,10 @@ import pytest
 from artvc.errors import Damaged, NotFound, RemoteDenied, RemoteError, UnsupportedFormat
 from artvc.remotes.git import packfiles, reffiles
 from artvc.remotes.git.gitdir import GitDirectory, Sharing
-from artvc.remotes.git.packfiles import Entry, ObjectFiles, hash_of
-from artvc.remotes.git.reffiles import RefEdit, RefFiles
+from artvc.remotes.git.objects import BLOB, GitObject, apply_delta, stored, whole
+from artvc.remotes.git.packfiles import ObjectFiles
+from artvc.remotes.git.reffiles import RefFiles
+from artvc.remotes.git.wire import Update
 from artvc.store.fsio import Disk
 from tests.faults.faulty_disk import Cut, DyingDisk, FailingDisk, Killed, PointDisk
 from tests.remotes.conformance import together
@@ -60,7 +62,7 @@ class Scene:
         lines = self.git("cat-file", "--batch-all-objects", "--batch-check").splitlines()
         for line in lines:
             name, kind, size = line.split()
-            assert len(objects.read(bytes.fromhex(name), kind.encode(), limit=LIMIT)) == int(size)
+            assert len(objects.read(name.encode(), kind.encode(), limit=LIMIT)) == int(size)
         return len(lines)
 
 
@@ -69,19 +71,9 @@ def scene(tmp_path: Path) -> Scene:
     return Scene(tmp_path / "repository")
 
 
-def entry(kind: int, name: bytes, body: bytes) -> Entry:
-    size, head = len(body), bytearray([(kind << 4) | (len(body) & 15)])
-    size >>= 4
-    while size:
-        head[-1] |= 0x80
-        head.append(size & 0x7F)
-        size >>= 7
-    return Entry(hash_of(name, body), [bytes(head), zlib.compress(body, 0)])
-
-
-def blobs(count: int, size: int = 5000) -> list[Entry]:
+def blobs(count: int, size: int = 5000) -> list[GitObject]:
     source = random.Random(7)
-    return [entry(3, b"blob", source.randbytes(size + number)) for number in range(count)]
+    return [whole(BLOB, source.randbytes(size + number)) for number in range(count)]
 
 
 # -- what is there --------------------------------------------------------------------------------------------
@@ -153,7 +145,7 @@ def test_every_object_that_git_has_is_read(scene, pack):
         scene.git(*pack)
         assert "-" in scene.git("verify-pack", "-v", next((scene.root / ".git/objects/pack").glob("*.idx")))
     assert scene.check_all(ObjectFiles(scene.home())) > 30
-    with pytest.raises(KeyError), ObjectFiles(scene.home()).opened(b"\1" * 20, limit=LIMIT):
+    with pytest.raises(KeyError), ObjectFiles(scene.home()).opened(b"1" * 40, limit=LIMIT):
         pass
 
 
@@ -172,7 +164,7 @@ def test_objects_of_other_repositories_that_it_borrows_from(scene, tmp_path):
 def test_git_may_move_objects_at_any_time(scene):
     scene.commits()
     objects = ObjectFiles(scene.home())
-    known = bytes.fromhex(scene.git("rev-parse", "HEAD:file").strip())
+    known = scene.git("rev-parse", "HEAD:file").strip().encode()
     body = objects.read(known, b"blob", limit=LIMIT)
     for command in (["repack", "-ad"], ["gc", "--prune=now"], ["-c", "pack.packSizeLimit=1m", "repack", "-adf"]):
         with objects.opened(known, limit=LIMIT) as found:
@@ -180,34 +172,36 @@ def test_git_may_move_objects_at_any_time(scene):
             assert b"".join(found.pieces) == body
         assert objects.read(known, b"blob", limit=LIMIT) == body
         scene.check_all(objects)
-    assert objects.has(known) and not objects.has(b"\2" * 20)
+    assert objects.has(known) and not objects.has(b"2" * 40)
 
 
 def test_git_takes_a_pack_that_is_written(scene):
     made = blobs(300)
-    ObjectFiles(scene.home()).write(len(made), made)
+    ObjectFiles(scene.home()).write(made)
     scene.git("fsck", "--full", "--strict")
     for one in made:
-        assert scene.git("cat-file", "-t", one.id.hex()) == "blob\n"
+        assert scene.git("cat-file", "-t", one.id) == "blob\n"
     (index,) = (scene.root / ".git/objects/pack").glob("*.idx")
     scene.git("verify-pack", index)
     scene.git("index-pack", "-o", scene.root / "again", index.with_suffix(".pack"))
     assert (scene.root / "again").read_bytes() == index.read_bytes()
     objects = ObjectFiles(scene.home())
-    objects.write(len(made), made)  # once more
+    objects.write(made)  # once more
     scene.check_all(objects)
 
 
 def test_offsets_beyond_two_gigabytes(scene):
     objects = ObjectFiles(scene.home())
-    one = entry(3, b"blob", b"far away" * 10)
+    one = whole(BLOB, b"far away" * 10)
     at = [12, 2**31 - 1, 2**31, 2**33 + 5]
-    records = [(bytes([number]) * 20, 9, offset) for number, offset in enumerate(at)] + [(one.id, 8, 2**32 + 1)]
+    records = [(bytes([number]) * 20, 9, offset) for number, offset in enumerate(at)] + [
+        (bytes.fromhex(one.id.decode()), 8, 2**32 + 1)
+    ]
     base = scene.root / ".git/objects/pack" / f"pack-{'ab' * 20}"
     base.with_suffix(".idx").write_bytes(packfiles._index_of(records, b"\xab" * 20))
     with base.with_suffix(".pack").open("wb") as pack:
         pack.seek(2**32 + 1)
-        pack.write(b"".join(one.pieces))
+        pack.write(b"".join(stored(one)))
     assert objects.read(one.id, b"blob", limit=LIMIT) == b"far away" * 10
     with base.with_suffix(".idx").open("rb") as source:
         shown = subprocess.run(["git", "show-index"], stdin=source, capture_output=True, text=True).stdout
@@ -216,7 +210,7 @@ def test_offsets_beyond_two_gigabytes(scene):
 
 def test_damage_is_said(scene):
     made = blobs(3, 300_000)
-    ObjectFiles(scene.home()).write(3, made)
+    ObjectFiles(scene.home()).write(made)
     (pack,) = (scene.root / ".git/objects/pack").glob("*.pack")
     whole = pack.read_bytes()
     pack.chmod(0o600)
@@ -258,9 +252,9 @@ def test_damage_is_said(scene):
     ],
 )
 def test_a_hostile_delta_makes_nothing(delta):
-    assert packfiles._patched(b"hello", b"\x05\x06\x90\x04\x02!!", 100, "x") == b"hell!!"
+    assert apply_delta(b"hello", b"\x05\x06\x90\x04\x02!!", limit=100) == b"hell!!"
     with pytest.raises(Damaged):
-        packfiles._patched(b"hello", delta, 1000, "x")
+        apply_delta(b"hello", delta, limit=1000)
 
 
 def test_a_delta_of_itself_is_damage(scene):
@@ -269,7 +263,7 @@ def test_a_delta_of_itself_is_damage(scene):
     base = scene.root / ".git/objects/pack" / f"pack-{'cd' * 20}"
     base.with_suffix(".idx").write_bytes(packfiles._index_of(records, b"\xcd" * 20))
     base.with_suffix(".pack").write_bytes(b"PACK" + struct.pack(">II", 2, 1) + b"\x74" + b"\1" * 20 + body)
-    with pytest.raises(Damaged, match="too many"), ObjectFiles(scene.home()).opened(b"\1" * 20, limit=1000):
+    with pytest.raises(Damaged, match="too many"), ObjectFiles(scene.home()).opened(b"01" * 20, limit=1000):
         pass
 
 
@@ -288,8 +282,8 @@ def test_files_get_the_permissions_that_git_gives(tmp_path, value):
         ours.git("fetch", "--quiet", work.root, "main")
         objects, refs = ObjectFiles(ours.home()), RefFiles(ours.home())
         made = blobs(2)
-        objects.write(2, made)
-        assert refs.apply([RefEdit(META, None, head)])
+        objects.write(made)
+        assert refs.apply([Update(META, None, head)])
         theirs.git("repack", "--quiet", "-ad")
     finally:
         os.umask(before)
@@ -316,18 +310,18 @@ def test_refs_are_those_of_git_packed_or_not(scene):
     one, two, three = scene.commits(3)
     refs = RefFiles(scene.home())
     assert refs.listed(b"refs/artvc/") == {} and refs.read(META) is None
-    assert refs.apply([RefEdit(META, None, one), RefEdit(b"refs/artvc/packs/ab/cd", None, two)])
+    assert refs.apply([Update(META, None, one), Update(b"refs/artvc/packs/ab/cd", None, two)])
     assert scene.git("rev-parse", META.decode(), "refs/artvc/packs/ab/cd").split() == [one.decode(), two.decode()]
     scene.git("pack-refs", "--all", "--prune")
     assert refs.read(META) == one
     assert refs.listed(b"refs/artvc/packs/") == {b"refs/artvc/packs/ab/cd": two}
-    assert not refs.apply([RefEdit(META, None, two)])
-    assert not refs.apply([RefEdit(META, three, two)])
-    assert refs.apply([RefEdit(META, one, three)])
+    assert not refs.apply([Update(META, None, two)])
+    assert not refs.apply([Update(META, three, two)])
+    assert refs.apply([Update(META, one, three)])
     assert refs.listed(b"refs/artvc/") == {META: three, b"refs/artvc/packs/ab/cd": two}
     scene.git("update-ref", META.decode(), two, three)
     assert refs.read(META) == two
-    assert refs.apply([RefEdit(META, two, None), RefEdit(b"refs/artvc/packs/ab/cd", two, None)])
+    assert refs.apply([Update(META, two, None), Update(b"refs/artvc/packs/ab/cd", two, None)])
     assert refs.listed(b"refs/") == {b"refs/heads/main": three}
     scene.git("pack-refs", "--all")
     scene.git("tag", "-a", "-m", "tag", "v1")
@@ -338,11 +332,11 @@ def test_refs_are_those_of_git_packed_or_not(scene):
 def test_of_several_changes_all_or_none_are_made(scene):
     one, two = scene.commits(2)
     refs = RefFiles(scene.home())
-    assert refs.apply([RefEdit(b"refs/artvc/a", None, one)])
+    assert refs.apply([Update(b"refs/artvc/a", None, one)])
     edits = [
-        RefEdit(b"refs/artvc/b", None, one),
-        RefEdit(b"refs/artvc/a", two, one),
-        RefEdit(b"refs/artvc/c", one, None),
+        Update(b"refs/artvc/b", None, one),
+        Update(b"refs/artvc/a", two, one),
+        Update(b"refs/artvc/c", one, None),
     ]
     for wrong in itertools.permutations(edits):
         assert not refs.apply(wrong)
@@ -356,7 +350,7 @@ def test_peeled_tags_go_with_their_lines(scene):
     scene.git("pack-refs", "--all", "--prune")
     refs = RefFiles(scene.home())
     tag = refs.read(b"refs/tags/artvc-a")
-    assert refs.apply([RefEdit(b"refs/tags/artvc-a", tag, None)])
+    assert refs.apply([Update(b"refs/tags/artvc-a", tag, None)])
     assert scene.git("show-ref", "-d").splitlines()[-1] == f"{one.decode()} refs/tags/artvc-b^{{}}"
     assert len(scene.git("show-ref", "-d").splitlines()) == 3
 
@@ -366,18 +360,18 @@ def test_names_in_the_way_are_said(scene):
     refs = RefFiles(scene.home())
     scene.git("update-ref", "refs/artvc", one)
     with pytest.raises(RemoteError):
-        refs.apply([RefEdit(META, None, one)])
+        refs.apply([Update(META, None, one)])
     scene.git("pack-refs", "--all", "--prune")
     with pytest.raises(RemoteError, match="in the way"):
-        refs.apply([RefEdit(META, None, one)])
+        refs.apply([Update(META, None, one)])
     scene.git("update-ref", "-d", "refs/artvc")
     scene.git("update-ref", META.decode() + "/below", one)
     scene.git("pack-refs", "--all", "--prune")
     with pytest.raises(RemoteError, match="in the way"):
-        refs.apply([RefEdit(META, None, one)])
+        refs.apply([Update(META, None, one)])
     scene.git("update-ref", "-d", META.decode() + "/below")
     (scene.root / ".git" / META.decode()).mkdir(parents=True, exist_ok=True)
-    assert refs.apply([RefEdit(META, None, one)])
+    assert refs.apply([Update(META, None, one)])
     assert scene.git("rev-parse", META.decode()).strip().encode() == one
 
 
@@ -385,14 +379,14 @@ def test_names_in_the_way_are_said(scene):
 def test_a_damaged_ref_is_said_and_others_are_read(scene, body):
     (one,) = scene.commits(1)
     refs = RefFiles(scene.home())
-    assert refs.apply([RefEdit(b"refs/artvc/packs/aa/1", None, one)])
+    assert refs.apply([Update(b"refs/artvc/packs/aa/1", None, one)])
     path = scene.root / ".git" / "refs/artvc/packs/aa/2"
     path.write_bytes(body)
     os.mkfifo(path.with_name("3"))
     assert refs.listed(b"refs/artvc/") == {b"refs/artvc/packs/aa/1": one}
     for name in (b"refs/artvc/packs/aa/2", b"refs/artvc/packs/aa/3"):
         with pytest.raises(Damaged):
-            refs.apply([RefEdit(name, None, one)])
+            refs.apply([Update(name, None, one)])
 
 
 # -- locks ----------------------------------------------------------------------------------------------------
@@ -419,10 +413,10 @@ def test_a_lock_of_git_is_waited_for_and_never_removed(scene, impatient):
     path, refs = lock_of(scene, ""), RefFiles(scene.home())
     os.utime(path, (0, 0))
     with pytest.raises(RemoteError, match="meta.lock"):
-        refs.apply([RefEdit(META, None, one)])
+        refs.apply([Update(META, None, one)])
     assert path.exists() and refs.read(META) is None
     path.unlink()
-    assert refs.apply([RefEdit(META, None, one)])
+    assert refs.apply([Update(META, None, one)])
 
 
 def test_git_waits_for_a_lock_of_ours(scene):
@@ -437,10 +431,10 @@ def test_a_lock_whose_owner_is_dead_goes(scene):
     (one,) = scene.commits(1)
     refs, host = RefFiles(scene.home()), socket.gethostname()
     path = lock_of(scene, f"artvc {dead_process()} {host}\n")
-    assert refs.apply([RefEdit(META, None, one)]) and not path.exists()
+    assert refs.apply([Update(META, None, one)]) and not path.exists()
     path = lock_of(scene, "artvc 1 elsewhere\n")
     os.utime(path, (0, 0))
-    assert refs.apply([RefEdit(META, one, None)]) and not path.exists()
+    assert refs.apply([Update(META, one, None)]) and not path.exists()
 
 
 @pytest.mark.parametrize("owner", [f"artvc {os.getppid()} {socket.gethostname()}\n", "artvc 1 elsewhere\n"])
@@ -448,7 +442,7 @@ def test_a_lock_whose_owner_may_live_stays(scene, impatient, owner):
     (one,) = scene.commits(1)
     path, refs = lock_of(scene, owner), RefFiles(scene.home())
     with pytest.raises(RemoteError):
-        refs.apply([RefEdit(META, None, one)])
+        refs.apply([Update(META, None, one)])
     assert path.read_text() == owner
 
 
@@ -459,9 +453,9 @@ def test_a_lock_that_is_held_stays_however_old(scene, impatient):
     fd = disk.open_read(str(path))
     assert disk.hold(fd)
     with pytest.raises(RemoteError):
-        refs.apply([RefEdit(META, None, one)])
+        refs.apply([Update(META, None, one)])
     os.close(fd)
-    assert refs.apply([RefEdit(META, None, one)])
+    assert refs.apply([Update(META, None, one)])
 
 
 class Lockless(Disk):
@@ -476,7 +470,7 @@ def test_no_change_is_lost_among_many_writers_and_git(scene, disk):
     """Each thread moves a ref along a chain that only it knows; git moves and packs it in between."""
     made = [line.encode() for line in chain(scene, 60)]
     after = dict(itertools.pairwise(made))
-    assert RefFiles(scene.home()).apply([RefEdit(META, None, made[0])])
+    assert RefFiles(scene.home()).apply([Update(META, None, made[0])])
     lock_of(scene, f"artvc {dead_process()} {socket.gethostname()}\n")
 
     def work(number: int) -> int:
@@ -486,7 +480,7 @@ def test_no_change_is_lost_among_many_writers_and_git(scene, disk):
             if now == made[-1]:
                 return moved
             if number:
-                moved += refs.apply([RefEdit(META, now, after[now])])
+                moved += refs.apply([Update(META, now, after[now])])
             else:
                 scene.git("pack-refs", "--all", "--prune")
                 try:
@@ -513,10 +507,10 @@ def push(scene: Scene, disk: Disk, head: bytes) -> None:
     home = scene.home(disk)
     objects, refs = ObjectFiles(home), RefFiles(home)
     made = blobs(2, 100)
-    objects.write(2, made)
+    objects.write(made)
     with home.told():
-        assert refs.apply([RefEdit(META, refs.read(META), head), RefEdit(b"refs/artvc/packs/ab/1", None, head)])
-        assert refs.apply([RefEdit(b"refs/artvc/packs/ab/1", head, None)])
+        assert refs.apply([Update(META, refs.read(META), head), Update(b"refs/artvc/packs/ab/1", None, head)])
+        assert refs.apply([Update(b"refs/artvc/packs/ab/1", head, None)])
 
 
 def scenes(tmp_path: Path) -> tuple[Scene, bytes, int]:
@@ -553,7 +547,7 @@ def test_killed_at_any_operation_nothing_is_damaged_and_the_same_again_goes_thro
                     ObjectFiles(scene.home()).read(one.id, b"blob", limit=LIMIT)
             refs = RefFiles(scene.home())
             left = refs.read(b"refs/artvc/packs/ab/1")
-            assert refs.apply([RefEdit(b"refs/artvc/packs/ab/1", left, None)])
+            assert refs.apply([Update(b"refs/artvc/packs/ab/1", left, None)])
             push(scene, Disk(sync=False), head)
             assert not list((scene.root / ".git").rglob("*.lock"))
     scene.git("fsck", "--full")
@@ -571,7 +565,7 @@ def test_failed_at_any_operation_it_is_said_or_done(tmp_path):
             pass
         refs = RefFiles(scene.home())
         left = refs.read(b"refs/artvc/packs/ab/1")
-        assert refs.apply([RefEdit(b"refs/artvc/packs/ab/1", left, None)])
+        assert refs.apply([Update(b"refs/artvc/packs/ab/1", left, None)])
         push(scene, Disk(sync=False), head)
     scene.git("fsck", "--full")
 
@@ -582,7 +576,7 @@ def test_a_repository_that_may_not_be_written_is_said(scene):
             raise PermissionError(13, "Permission denied", path)
 
     with pytest.raises(RemoteDenied):
-        ObjectFiles(scene.home(Denied())).write(1, blobs(1))
+        ObjectFiles(scene.home(Denied())).write(blobs(1))
 
 
 def test_threads_share_the_objects(scene):

@@ -13,12 +13,13 @@ import itertools
 import os
 import struct
 import zlib
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
-from artvc.errors import Damaged, RemoteError
+from artvc.errors import Damaged
 from artvc.remotes.git.gitdir import GitDirectory
+from artvc.remotes.git.objects import GitObject, apply_delta, stored
 
 ID_BYTES: Final = 20
 _KINDS: Final = {1: b"commit", 2: b"tree", 3: b"blob", 4: b"tag"}
@@ -34,18 +35,6 @@ _FANOUT_AT: Final = 8
 _IDS_AT: Final = _FANOUT_AT + 1024
 _INDEX_MAGIC: Final = b"\xfftOc\0\0\0\2"
 _LARGE: Final = 0x80000000
-
-
-class Entry(NamedTuple):
-    """An object on its way into a pack.
-
-    Attributes:
-        id: 20 bytes.
-        pieces: its bytes as a pack has them, header and deflated content.
-    """
-
-    id: bytes
-    pieces: Iterable[bytes | memoryview]
 
 
 class Opened(NamedTuple):
@@ -92,36 +81,39 @@ class ObjectFiles:
 
     # -- reading ------------------------------------------------------------------------------------------
 
-    def has(self, object_id: bytes) -> bool:
-        """Whether an object is there."""
-        for attempt in range(2):
-            if attempt:
-                self._scan()
-            if self._packed(object_id) is not None or self._loose(object_id) is not None:
-                return True
+    def has(self, wanted: bytes) -> bool:
+        """Whether an object is there; its id is 40 hexadecimal digits."""
+        object_id = bytes.fromhex(wanted.decode())
+        with self._home.told():
+            for attempt in range(2):
+                if attempt:
+                    self._scan()
+                if self._packed(object_id) is not None or self._loose(object_id) is not None:
+                    return True
         return False
 
     @contextlib.contextmanager
-    def opened(self, object_id: bytes, *, limit: int) -> Iterator[Opened]:
+    def opened(self, wanted: bytes, *, limit: int) -> Iterator[Opened]:
         """An object, its content in pieces.
 
         Args:
-            object_id: 20 bytes.
+            wanted: its id, 40 hexadecimal digits.
             limit: the most bytes that its content may have.
 
         Raises:
             KeyError: it isn't there.
             Damaged: it is larger, or its file is damaged.
         """
-        with contextlib.ExitStack() as stack:
-            yield self._found(object_id, limit, stack)
+        with self._home.told(), contextlib.ExitStack() as stack:
+            yield self._found(bytes.fromhex(wanted.decode()), limit, stack)
 
-    def read(self, object_id: bytes, kind: bytes, *, limit: int) -> bytes:
+    def read(self, wanted: bytes, kind: bytes, *, limit: int) -> bytes:
         """The content of an object of a kind, which is hashed.  Raises as :meth:`opened`."""
-        with self.opened(object_id, limit=limit) as found:
+        with self.opened(wanted, limit=limit) as found:
             body = b"".join(found.pieces)
-            if found.kind != kind or hash_of(kind, body) != object_id:
-                raise Damaged(f"{self._home.name}: object {object_id.hex()} is not the {kind.decode()} of that name")
+        hashed = hashlib.sha1(b"%s %d\0%s" % (found.kind, len(body), body), usedforsecurity=False)
+        if found.kind != kind or hashed.hexdigest().encode() != wanted:
+            raise Damaged(f"{self._home.name}: object {wanted.decode()} is not the {kind.decode()} of that name")
         return body
 
     def _found(self, object_id: bytes, limit: int, stack: contextlib.ExitStack) -> Opened:
@@ -135,7 +127,7 @@ class ObjectFiles:
                 loose = self._loose(object_id)
                 if loose is not None:
                     return self._from_loose(loose, limit, stack)
-        raise KeyError(object_id)
+        raise KeyError(object_id.hex())
 
     def _open(self, path: str, stack: contextlib.ExitStack) -> int:
         try:
@@ -291,7 +283,7 @@ class ObjectFiles:
                 self._check_size(size, limit)
                 found = b"".join(self._inflated(fd, path, start, size))
             if kind in _KINDS:
-                return _KINDS[kind], self._with_all(found, deltas, limit, path)
+                return _KINDS[kind], self._with_all(found, deltas, limit)
             deltas.append(found)
             if len(deltas) > _CHAIN or sum(map(len, deltas)) > 2 * limit:
                 raise Damaged(f"{path} has an object that is a delta of too many others")
@@ -309,13 +301,13 @@ class ObjectFiles:
             raise _Moved
         with contextlib.ExitStack() as stack:
             found = self._from_loose(path, limit, stack)
-            return found.kind, self._with_all(b"".join(found.pieces), deltas, limit, path)
+            return found.kind, self._with_all(b"".join(found.pieces), deltas, limit)
 
     @staticmethod
-    def _with_all(base: bytes, deltas: list[bytes], limit: int, path: str) -> bytes:
+    def _with_all(base: bytes, deltas: list[bytes], limit: int) -> bytes:
         """What deltas, the last one first, make of a base."""
         for delta in reversed(deltas):
-            base = _patched(base, delta, limit, path)
+            base = apply_delta(base, delta, limit=limit)
         return base
 
     def _check_size(self, size: int, limit: int) -> None:
@@ -351,18 +343,13 @@ class ObjectFiles:
 
     # -- writing ------------------------------------------------------------------------------------------
 
-    def write(self, count: int, entries: Iterable[Entry]) -> None:
-        """Make a pack of objects, durable and to be found on return.
-
-        Args:
-            count: of the entries.
-            entries: none of them a delta, no id twice.
-        """
+    def write(self, objects: Sequence[GitObject]) -> None:
+        """Make a pack of objects, no id twice, durable and to be found on return."""
         with self._home.told(), contextlib.ExitStack() as undone:
             path, fd = self._home.temporary()
             undone.callback(self._disk.discard, path)
             try:
-                name, records = self._write_pack(fd, count, entries)
+                name, records = self._write_pack(fd, objects)
                 self._disk.fsync(fd)
             finally:
                 self._disk.close(fd)
@@ -376,28 +363,21 @@ class ObjectFiles:
             undone.pop_all()
             self._disk.fsync_dir(os.path.dirname(target))
 
-    def _write_pack(self, fd: int, count: int, entries: Iterable[Entry]) -> tuple[bytes, list[tuple[bytes, int, int]]]:
+    def _write_pack(self, fd: int, objects: Sequence[GitObject]) -> tuple[bytes, list[tuple[bytes, int, int]]]:
         """Write a pack; its checksum and of each object id, CRC and offset."""
-        head = struct.pack(">4sII", b"PACK", 2, count)
+        head = struct.pack(">4sII", b"PACK", 2, len(objects))
         hashed, at, records = hashlib.sha1(head, usedforsecurity=False), len(head), []
         self._disk.write(fd, [head])
-        for entry in entries:
+        for one in objects:
             start, crc = at, 0
-            for piece in entry.pieces:
+            for piece in stored(one):
                 hashed.update(piece)
                 crc = zlib.crc32(piece, crc)
                 at += len(piece)
                 self._disk.write(fd, [piece])
-            records.append((entry.id, crc, start))
-        if len(records) != count:
-            raise RemoteError(f"a pack was to have {count} objects and has {len(records)}")
+            records.append((bytes.fromhex(one.id.decode()), crc, start))
         self._disk.write(fd, [hashed.digest()])
         return hashed.digest(), records
-
-
-def hash_of(kind: bytes, body: bytes) -> bytes:
-    """The id that git gives an object."""
-    return hashlib.sha1(b"%s %d\0%s" % (kind, len(body), body), usedforsecurity=False).digest()
 
 
 def _index_of(records: list[tuple[bytes, int, int]], name: bytes) -> bytes:
@@ -422,47 +402,3 @@ def _index_of(records: list[tuple[bytes, int, int]], name: bytes) -> bytes:
         )
     )
     return body + hashlib.sha1(body, usedforsecurity=False).digest()
-
-
-def _patched(base: bytes, delta: bytes, limit: int, path: str) -> bytes:
-    """What a delta makes of its base."""
-    try:
-        before, at = _varint(delta, 0)
-        after, at = _varint(delta, at)
-        if before != len(base) or after > limit:
-            raise Damaged(f"{path} has a delta of another object, or of too large a one")
-        parts, total = [], 0
-        while at < len(delta):
-            code = delta[at]
-            at += 1
-            if code & 0x80:
-                start = size = 0
-                for bit in range(7):
-                    if code & (1 << bit):
-                        if bit < 4:
-                            start |= delta[at] << (8 * bit)
-                        else:
-                            size |= delta[at] << (8 * (bit - 4))
-                        at += 1
-                part = base[start : start + (size or 0x10000)]
-                size = size or 0x10000
-            else:
-                part, size, at = delta[at : at + code], code, at + code
-            total += size
-            if not size or len(part) != size or total > after:
-                raise Damaged(f"{path} has a malformed delta")
-            parts.append(part)
-    except IndexError as exc:
-        raise Damaged(f"{path} has a delta that is cut off") from exc
-    if total != after:
-        raise Damaged(f"{path} has a delta that makes less than it says")
-    return b"".join(parts)
-
-
-def _varint(data: bytes, at: int) -> tuple[int, int]:
-    value = shift = 0
-    while True:
-        value |= (data[at] & 0x7F) << shift
-        shift, at = shift + 7, at + 1
-        if not data[at - 1] & 0x80:
-            return value, at

@@ -15,10 +15,11 @@ import socket
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from typing import Final, NamedTuple
+from typing import Final
 
 from artvc.errors import Damaged, RemoteError, StorageError
 from artvc.remotes.git.gitdir import GitDirectory
+from artvc.remotes.git.wire import Update
 
 PACKED_BYTES: Final = 256 * 1024 * 1024
 _REF_BYTES: Final = 4096
@@ -34,20 +35,6 @@ _mine: set[str] = set()
 _guard = threading.Lock()
 
 
-class RefEdit(NamedTuple):
-    """A change of a ref.
-
-    Attributes:
-        name: in full, ``refs/...``.
-        old: hex digits of what it must be; None: not there.
-        new: what it becomes; None: it is removed.
-    """
-
-    name: bytes
-    old: bytes | None
-    new: bytes | None
-
-
 class RefFiles:
     """The refs of a repository.
 
@@ -59,16 +46,17 @@ class RefFiles:
         self._home = home
         self._disk = home.disk
 
-    def listed(self, prefix: bytes) -> dict[bytes, bytes]:
-        """All refs whose names begin so, sorted, with their values as hex digits.
+    def listed(self, *prefixes: bytes) -> dict[bytes, bytes]:
+        """All refs whose names begin with one of these, sorted, with their values as hex digits.
 
         Symbolic refs and damaged files are left out: they are not ours, or cost no more than what they refer to.
         """
         with self._home.told():
-            loose, packed = self._loose(prefix), self._packed()
+            loose = {name: value for prefix in prefixes for name, value in self._loose(prefix).items()}
+            packed = self._packed()
         found = {}
         for line in packed.splitlines():
-            if (match := _PACKED_LINE.match(line)) and match[2].startswith(prefix):
+            if (match := _PACKED_LINE.match(line)) and match[2].startswith(prefixes):
                 found[match[2]] = match[1]
         return dict(sorted((found | loose).items()))
 
@@ -84,7 +72,7 @@ class RefFiles:
         end = packed.find(b" " + name + b"\n")
         return packed[end - 40 : end] if end >= 40 else None
 
-    def apply(self, edits: Sequence[RefEdit]) -> bool:
+    def apply(self, edits: Sequence[Update]) -> bool:
         """Make changes, durably; False, and nothing is changed, where one of them finds another value than ``old``.
 
         All of them are checked under their locks before the first is made.  A crash in between leaves some of them
@@ -95,17 +83,17 @@ class RefFiles:
             Damaged: a file there is no ref.
         """
         with self._home.told(), contextlib.ExitStack() as locks:
-            for name in sorted(edit.name for edit in edits):
+            for name in sorted(edit.ref for edit in edits):
                 locks.enter_context(self._locked(self._path(name)))
-            gone = [edit.name for edit in edits if edit.new is None]
+            gone = [edit.ref for edit in edits if edit.new is None]
             if gone:
                 locks.enter_context(self._locked(os.path.join(self._home.path, "packed-refs")))
-            if any(self.read(edit.name) != edit.old for edit in edits):
+            if any(self.read(edit.ref) != edit.old for edit in edits):
                 return False
             for edit in edits:
                 if edit.new is not None and edit.new != edit.old:
-                    self._check_free(edit.name)
-                    self._replace(self._path(edit.name), edit.new + b"\n")
+                    self._check_free(edit.ref)
+                    self._replace(self._path(edit.ref), edit.new + b"\n")
             self._remove(gone)
         return True
 
@@ -132,14 +120,14 @@ class RefFiles:
 
     def _loose(self, prefix: bytes) -> dict[bytes, bytes]:
         found: dict[bytes, bytes] = {}
-        base, root = os.fsencode(self._home.path), self._path(prefix.rpartition(b"/")[0])
-        for directory, _, names in os.walk(root):
-            for name in names:
-                path = os.path.join(directory, name)
-                ref = os.path.relpath(os.fsencode(path), base)
+        base = os.fsencode(self._home.path)
+        for directory, below, names in os.walk(os.path.join(base, prefix.rpartition(b"/")[0])):
+            above = os.path.relpath(directory, base) + b"/"
+            below[:] = [name for name in below if _meet(above + name + b"/", prefix)]
+            for ref in (above + name for name in names):
                 if ref.startswith(prefix) and not ref.endswith(b".lock"):
                     with contextlib.suppress(FileNotFoundError, NotADirectoryError):
-                        value = self._value(path)
+                        value = self._value(self._path(ref))
                         if value is not None:
                             found[ref] = value
         return found
@@ -302,6 +290,11 @@ class RefFiles:
         finally:
             os.close(fd)
             self._disk.discard(path)
+
+
+def _meet(directory: bytes, prefix: bytes) -> bool:
+    """Whether names below a directory may begin with a prefix."""
+    return directory.startswith(prefix) or prefix.startswith(directory)
 
 
 def _host() -> str:
