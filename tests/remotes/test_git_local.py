@@ -1,17 +1,17 @@
 """Git repositories by path, as a remote."""
 
+import itertools
 import random
 from pathlib import Path
 
 import pytest
 
 from artvc.errors import Damaged, NotFound, RemoteError
-from artvc.remotes.git.local import LocalWire
+from artvc.remotes.git.local import LocalRemote, LocalWire
 from artvc.remotes.git.objects import BLOB, Entry, GitObject, Limits, commit, streamed, tree, whole
-from artvc.remotes.git.remote import GitRemote
 from artvc.remotes.git.wire import Moved, Update
 from artvc.store.fsio import Disk
-from tests.remotes.conformance import Conformance
+from tests.remotes.conformance import Conformance, bytes_of, read
 from tests.remotes.git_servers import git, hermetic
 
 LIMITS = Limits(bytes=1 << 30, objects=1000, object_bytes=1 << 25, total_bytes=1 << 30)
@@ -142,7 +142,7 @@ def test_an_object_that_gc_removes_meanwhile_is_said(root):
         pieces = found.objects.blob(objects[0].id)
         for path in (root / "objects/pack").iterdir():
             path.unlink()
-        with pytest.raises(RemoteError, match="removed"):
+        with pytest.raises(RemoteError, match="missing"):
             list(pieces)
 
 
@@ -152,6 +152,42 @@ class TestConformance(Conformance):
         bare = ["--bare"] if request.param.endswith(".git") else []
         root = tmp_path / request.param
         git("init", "--quiet", *bare, root, environ=environ)
-        yield lambda: GitRemote(wire_of(root), {})
+        yield lambda: LocalRemote(wire_of(root), {})
         git("fsck", "--strict", environ=environ, cwd=root)
         assert [path for path in root.rglob("*") if path.suffix == ".lock" or path.name.startswith("tmp_")] == []
+
+
+@pytest.mark.parametrize(
+    "again", [None, ["-F"], ["-F", "-c", "core.compression=0"]], ids=["ours", "deflated", "stored"]
+)
+def test_parts_of_a_pack_however_git_has_stored_it(root, environ, make, again):
+    """As artvc wrote it; deflated anew; and stored by git, in blocks of other lengths."""
+    remote, pack = LocalRemote(wire_of(root), {}), make.data(1_000_000)
+    remote.upload(pack)
+    body = bytes_of(pack)
+    if again is not None:
+        options = [word for word in again if word != "-F"]
+        git(*options, "repack", "--quiet", "-adF", environ=environ, cwd=root)
+    edges = sorted({0, 1, 65534, 65535, 65536, 131070, 16 * 65535, 15 * 65535 + 1, pack.size - 1, pack.size})
+    for start, end in itertools.combinations([one for one in edges if one <= pack.size], 2):
+        assert read(remote, pack, start, end) == body[start:end]
+    for start in (0, 70_000, pack.size):
+        assert read(remote, pack, start) == body[start:]
+    for start, end in ((0, pack.size + 1), (pack.size + 1, None)):
+        with pytest.raises(Damaged):
+            read(remote, pack, start, end)
+
+
+def test_a_pack_that_git_made_a_delta_of_another(root, environ, make):
+    """Two commits of packs that are alike but for a few bytes; whoever is asked for the second gets all of it."""
+    remote, pack = LocalRemote(wire_of(root), {}), make.data(400_000)
+    remote.upload(pack)
+    near = bytearray(bytes_of(pack))
+    near[200_000:200_003] = b"abc"
+    wire_of(root).push(Update(META, None, (objects := one_commit(bytes(near)))[-1].id), objects)
+    git("repack", "--quiet", "-adf", environ=environ, cwd=root)
+    (index,) = (root / "objects/pack").glob("*.idx")
+    assert "chain length = 1: 1 object" in git("verify-pack", "-v", index, environ=environ, cwd=root)
+    assert body_of(wire_of(root), META) == bytes(near)
+    assert read(remote, pack, 199_990, 200_010) == bytes_of(pack)[199_990:200_010]
+    assert read(remote, pack) == bytes_of(pack)

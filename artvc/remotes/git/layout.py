@@ -117,7 +117,15 @@ def data_pack(pack: Upload) -> tuple[bytes, list[GitObject]]:
 
 
 def pack_blob(objects: Objects, wanted: bytes) -> Iterator[bytes]:
-    """The bytes of a data pack.
+    """The bytes of a data pack.  Arguments and failures as of :func:`pack_blob_id`."""
+    data = objects.blob(pack_blob_id(objects, wanted))
+    if data is None:
+        raise _no_pack(wanted)
+    return data
+
+
+def pack_blob_id(objects: Objects, wanted: bytes) -> bytes:
+    """The id of the blob that is a data pack.
 
     Args:
         objects: where it is.
@@ -129,10 +137,13 @@ def pack_blob(objects: Objects, wanted: bytes) -> Iterator[bytes]:
     top = objects.commit(wanted)
     entries = objects.tree(top.tree) if top is not None else None
     found = next((one for one in entries or () if one.name == PACK_NAME and not one.is_tree), None)
-    data = objects.blob(found.id) if found is not None else None
-    if data is None:
-        raise Damaged(f"git commit {wanted.decode()} holds no pack")
-    return data
+    if found is None:
+        raise _no_pack(wanted)
+    return found.id
+
+
+def _no_pack(wanted: bytes) -> Damaged:
+    return Damaged(f"git commit {wanted.decode()} holds no pack")
 
 
 def _pack_blob(pack: Upload, content: int) -> GitObject:

@@ -7,15 +7,18 @@ server would do besides is not done: no hooks, no ``receive.*`` settings, no gc 
 import hashlib
 import threading
 from collections.abc import Generator, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Final
 
-from artvc.errors import Damaged, RemoteError
+from artvc.errors import Damaged, NotFound, RemoteError
+from artvc.model.ids import Id
 from artvc.remotes.git.gitdir import GitDirectory
+from artvc.remotes.git.layout import DATA_LIMITS, ROOTS, pack_blob_id
 from artvc.remotes.git.objects import Commit, Entry, GitObject, Limits, padding, parse_commit, parse_tree
 from artvc.remotes.git.packfiles import ObjectFiles
 from artvc.remotes.git.reffiles import RefFiles
+from artvc.remotes.git.remote import GitRemote
 from artvc.remotes.git.wire import Choose, Fetched, Moved, Update
 from artvc.store.fsio import Disk
 
@@ -84,6 +87,32 @@ class LocalWire:
             return self._opened
 
 
+class LocalRemote(GitRemote):
+    """A remote whose packs are files of this machine, so that a part of one costs a part.
+
+    Args:
+        wire: the repository.
+        environ: as for :class:`GitRemote`.
+    """
+
+    ranged = True
+
+    def __init__(self, wire: LocalWire, environ: Mapping[str, str]) -> None:
+        super().__init__(wire, environ)
+        self._local = wire
+
+    @contextmanager
+    def download(self, pack: Id, *, start: int = 0, end: int | None = None) -> Iterator[Iterator[bytes]]:
+        """The bytes of a data pack.  Raises NotFound."""
+        refs = [names.pack(pack) for names in ROOTS]
+        with self._local.fetch(refs, lambda found: next(iter(found.values()), None), limits=DATA_LIMITS) as fetched:
+            if fetched.wanted is None or not isinstance(fetched.objects, LocalObjects):
+                raise NotFound(f"pack {pack.short} is not in {self.url}")
+            blob = pack_blob_id(fetched.objects, fetched.wanted)
+            with closing(fetched.objects.part(blob, start, end)) as pieces:
+                yield pieces
+
+
 class LocalObjects:
     """The objects of a repository, as :class:`artvc.remotes.git.wire.Objects`.
 
@@ -110,6 +139,13 @@ class LocalObjects:
         """The bytes of a blob; None where it is not there."""
         return self._pieces(wanted) if self._files.has(wanted) else None
 
+    def part(self, wanted: bytes, start: int, end: int | None) -> Generator[bytes]:
+        """The bytes of a blob from ``start`` to ``end`` (its end where None), not hashed.  Raises Damaged."""
+        try:
+            yield from self._files.part(wanted, start, end, limit=self._limits.object_bytes)
+        except KeyError as exc:
+            raise _gone(wanted) from exc
+
     def _small(self, wanted: bytes, kind: bytes) -> bytes | None:
         limit = min(self._limits.object_bytes, self._limits.delta_bytes)
         try:
@@ -127,6 +163,10 @@ class LocalObjects:
                     hashed.update(piece)
                     yield piece
         except KeyError as exc:
-            raise RemoteError(f"git object {wanted.decode()} was removed just now", hint="try again") from exc
+            raise _gone(wanted) from exc
         if hashed.hexdigest().encode() != wanted:
             raise Damaged(f"git object {wanted.decode()} has other bytes than its name says")
+
+
+def _gone(wanted: bytes) -> RemoteError:
+    return RemoteError(f"git object {wanted.decode()} is missing", hint="if its gc is at work there, try again")

@@ -28,6 +28,9 @@ _OFFSET_DELTA: Final = 6
 _REF_DELTA: Final = 7
 _READ: Final = 256 * 1024
 _PIECE: Final = 1024 * 1024
+_BLOCK: Final = 65535  # the most that a stored deflate block holds, behind 5 bytes
+_STEP: Final = _BLOCK + 5
+_BLOCKS: Final = 16  # read at once
 _HEADER_BYTES: Final = 64  # of an object in a pack: its size, and where its base is
 _LOOSE_HEADER: Final = 64
 _CHAIN: Final = 4096  # deltas on deltas; git makes at most as many
@@ -44,11 +47,13 @@ class Opened(NamedTuple):
         kind: b"commit", b"tree", b"blob", b"tag".
         size: bytes of its content.
         pieces: the content.
+        raw: of one that is deflated by itself: the open file, and where in it that begins.
     """
 
     kind: bytes
     size: int
     pieces: Iterator[bytes]
+    raw: tuple[int, int] | None = None
 
 
 @dataclass(slots=True)
@@ -115,6 +120,39 @@ class ObjectFiles:
         if found.kind != kind or hashed.hexdigest().encode() != wanted:
             raise Damaged(f"{self._home.name}: object {wanted.decode()} is not the {kind.decode()} of that name")
         return body
+
+    def part(self, wanted: bytes, start: int, end: int | None, *, limit: int) -> Generator[bytes]:
+        """The content of an object from ``start`` to ``end`` (its end where None), which is not hashed.
+
+        What artvc wrote is not compressed, so a part costs what it is long; of others all before it is inflated.
+
+        Args:
+            wanted: its id, 40 hexadecimal digits.
+            start, end: in bytes.
+            limit: the most bytes that its content may have.
+
+        Raises:
+            KeyError: it isn't there.
+            Damaged: it has not so many bytes, is larger than the limit, or its file is damaged.
+        """
+        with self._home.told(), contextlib.ExitStack() as stack:
+            found = self._found(bytes.fromhex(wanted.decode()), limit, stack)
+            end = found.size if end is None else end
+            if not start <= end <= found.size:
+                raise Damaged(f"{self._home.name}: object {wanted.decode()} has only {found.size} bytes")
+            at = start
+            if found.raw is not None:
+                for piece in self._stored(found.raw, found.size, start, end):
+                    at += len(piece)
+                    yield piece
+            place = 0
+            for piece in found.pieces if at < end else ():
+                first, last = max(at - place, 0), min(len(piece), end - place)
+                if first < last:
+                    yield piece[first:last]
+                place += len(piece)
+                if place >= end:
+                    return
 
     def _found(self, object_id: bytes, limit: int, stack: contextlib.ExitStack) -> Opened:
         for attempt in range(3):
@@ -221,7 +259,7 @@ class ObjectFiles:
         kind, size, start, _ = self._head(fd, path, offset)
         self._check_size(size, limit)
         if kind in _KINDS:
-            return Opened(_KINDS[kind], size, self._inflated(fd, path, start, size))
+            return Opened(_KINDS[kind], size, self._inflated(fd, path, start, size), (fd, start))
         name, body = self._resolved(path, offset, limit)
         return Opened(name, len(body), iter((body,)))
 
@@ -272,6 +310,32 @@ class ObjectFiles:
             raise Damaged(f"{path} is damaged at {start}") from exc
         if total != size:
             raise Damaged(f"{path} has an object that is shorter than it says")
+
+    def _stored(self, raw: tuple[int, int], size: int, start: int, end: int) -> Generator[bytes]:
+        """Bytes from ``start`` to ``end`` of a content that lies there in stored blocks of the usual length.
+
+        Where a block is another than expected, this ends early.
+        """
+        fd, base = raw
+        head = self._disk.read_at(fd, 2, base)
+        if len(head) < 2 or head[0] & 15 != 8 or head[1] & 32 or (head[0] << 8 | head[1]) % 31:
+            return
+        while start < end:
+            first, last = start // _BLOCK, min(start // _BLOCK + _BLOCKS, (end - 1) // _BLOCK + 1)
+            data = memoryview(self._disk.read_at(fd, (last - first) * _STEP, base + 2 + first * _STEP))
+            parts: list[memoryview] = []
+            for number in range(first, last):
+                begin, at = number * _BLOCK, (number - first) * _STEP
+                length = min(_BLOCK, size - begin)
+                if data[at : at + 5] != struct.pack("<BHH", begin + length == size, length, length ^ 0xFFFF):
+                    break
+                parts.append(data[at + 5 + max(start - begin, 0) : at + 5 + min(end - begin, length)])
+            piece = b"".join(parts)
+            start += len(piece)
+            if piece:
+                yield piece
+            if start < min(end, last * _BLOCK):
+                return
 
     def _resolved(self, path: str, offset: int, limit: int) -> tuple[bytes, bytes]:
         """Kind and content of an object that may be a delta of others."""
