@@ -331,17 +331,34 @@ class ReceivedPack:
             at = self._scan_object(at, waiting)
         if at != self._end:
             raise Damaged("a git pack has bytes behind its last object")
+        self._resolve_all(waiting)
+
+    def _resolve_all(self, waiting: list[tuple[int, bytes]]) -> None:
+        """Put all deltas together once, for their ids.
+
+        Args:
+            waiting: offsets of those that name their base by its id, and that id.
+        """
+        by_offset: dict[int, list[int]] = {}
+        by_id: dict[bytes, list[int]] = {}
+        for offset, place in self._places.items():
+            if place.base:
+                by_offset.setdefault(place.base, []).append(offset)
         for offset, base in waiting:
-            if base not in self._offsets:
-                # Bases that come as deltas themselves have no id yet: git makes them only for packs that lack
-                # something, and those are not asked for.
-                raise Damaged("a git pack has a delta without its base")
-            self._places[offset] = self._places[offset]._replace(base=self._offsets[base])
-        deltas = [offset for offset, place in self._places.items() if place.base]
-        for offset in deltas:
-            data = self._resolve(offset)
-            kind = self._places[offset].kind
-            self._name(offset, hashlib.sha1(b"%s %d\0%s" % (_NAMES[kind], len(data), data), usedforsecurity=False))
+            by_id.setdefault(base, []).append(offset)
+        left = sum(map(len, by_offset.values())) + len(waiting)
+        ready = [(offset, name) for name, offset in self._offsets.items()] if left else []
+        while ready:
+            at, name = ready.pop()
+            for offset in by_offset.pop(at, []) + by_id.pop(name, []):
+                self._places[offset] = self._places[offset]._replace(base=at)
+                data = self._resolve(offset)
+                kind = _NAMES[self._places[offset].kind]
+                hashed = hashlib.sha1(b"%s %d\0%s" % (kind, len(data), data), usedforsecurity=False)
+                ready.append((offset, self._name(offset, hashed)))
+                left -= 1
+        if left:
+            raise Damaged("a git pack has a delta without its base")
 
     def _scan_object(self, offset: int, waiting: list[tuple[int, bytes]]) -> int:
         """Look at the object at an offset; returns where the next one begins."""
@@ -375,8 +392,10 @@ class ReceivedPack:
                 pass
         return end[0]
 
-    def _name(self, offset: int, hashed: "hashlib._Hash") -> None:
-        self._offsets.setdefault(hashed.hexdigest().encode(), offset)
+    def _name(self, offset: int, hashed: "hashlib._Hash") -> bytes:
+        name = hashed.hexdigest().encode()
+        self._offsets.setdefault(name, offset)
+        return name
 
     def _read(self, start: int, size: int) -> bytes:
         """Bytes of the pack, but none of its trailer."""
