@@ -10,6 +10,9 @@ def connect(address: Address, surroundings: Surroundings) -> GitRemote:
     Raises:
         InvalidInput: a setting that it needs is malformed.
     """
-    from artvc.remotes.git import network  # noqa: PLC0415 -- each loads what only it needs
+    from artvc.remotes.git import local, network  # noqa: PLC0415 -- importing artvc loads no dulwich
 
+    if address.path is not None:
+        wire = local.LocalWire(address.path, address.url, surroundings.disk)
+        return local.LocalRemote(wire, surroundings.environ)
     return GitRemote(network.connect(address, surroundings), surroundings.environ)
