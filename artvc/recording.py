@@ -126,6 +126,9 @@ class CommitResult:
     warnings: tuple[str, ...]
 
 
+Take = Callable[[Ingest, Sequence[tuple[str, str]]], worktree.Snapshot]
+
+
 @dataclass(slots=True)
 class _Plan:
     """The edits of one transaction and what they mean; made anew when another writer was first."""
@@ -279,6 +282,7 @@ def commit_paths(
     now: Callable[[], str],
     advance: Callable[[int], None] | None = None,
     watch: Callable[[IngestTotals], None] | None = None,
+    take: Take | None = None,
 ) -> CommitResult:
     """Record files as a version of an artifact, made by a run commit of its own.
 
@@ -288,6 +292,7 @@ def commit_paths(
         now: the clock.
         advance: called with bytes read or skipped as known, for progress.
         watch: called once with the totals that rise while the work goes on, for progress.
+        take: takes the files in, in place of this process: gets the ingest and the mounts of the paths.
 
     Raises:
         InvalidInput: a path is missing or outside reason, or name and type are not known.
@@ -311,9 +316,12 @@ def commit_paths(
     with repo.ingest(paranoid=request.paranoid, advance=advance) as ingest:
         if watch:
             watch(ingest.totals)
-        earlier = Predecessors(repo, project, name, [one.version.artifact_id for one in inputs]).find
-        base = _tree_that_counts(repo, origin) if origin and not request.paranoid else None
-        snapshot = worktree.snapshot(repo, ingest, mounts, earlier=earlier, advance=advance, base=base)
+        if take:
+            snapshot = take(ingest, mounts)
+        else:
+            earlier = Predecessors(repo, project, name, [one.version.artifact_id for one in inputs]).find
+            base = _tree_that_counts(repo, origin) if origin and not request.paranoid else None
+            snapshot = worktree.snapshot(repo, ingest, mounts, earlier=earlier, advance=advance, base=base)
         captured = provenance.capture(Path.cwd(), request.argv, environment=False)
         commit = Commit(
             run_id=new_run_id(),

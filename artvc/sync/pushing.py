@@ -8,7 +8,7 @@ sent again, and what was not published does not count.
 
 import contextlib
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import BinaryIO, Final
@@ -112,8 +112,10 @@ def push(
             if dry_run:
                 report.packs, report.bytes = shipment.estimate()
                 return report
+            arrived = shipment.arrived_packs(remote)
             data = shipment.data_packs()
             sent = _upload(remote, data, jobs=jobs, planned=planned, advance=advance)
+            data += arrived
             report.packs += len(sent)
             report.bytes += sum(one.size for one in sent)
             if _publish(repo, tracking, remote, edits, data, shipment.metadata_packs(), now=now(), who=who):
@@ -176,6 +178,7 @@ def _publish(
         fetch(repo, tracking, remote)
         if not settle_lost_reply(tracking, number, transaction):
             raise
+        _published(tracking, data)
         tracking.agree()
         return True
     for pack in metadata:
@@ -183,9 +186,16 @@ def _publish(
     for pack in data:
         tracking.take_index(pack.id, pack.index, metadata=False)
     tracking.log.accept(number, transaction)
+    _published(tracking, data)
     tracking.took(None)
     tracking.agree()
     return True
+
+
+def _published(tracking: Tracking, packs: Sequence[Upload]) -> None:
+    """What workers sent is no longer to be remembered for the next push."""
+    for pack in packs:
+        tracking.drop_sent(pack.id)
 
 
 class _Shipment:
@@ -198,6 +208,7 @@ class _Shipment:
         self._tmp = str(repo.dir / "tmp")
         self._chunks: dict[bytes, Place] = {}
         self._there: set[bytes] = set()
+        self._arrived: set[bytes] = set()
         self._members: list[tuple[Member, bytes]] = []
         self._writers: dict[int, PackWriter] = {}
         self._made: dict[int, list[Upload]] = {DATA: [], META: []}
@@ -229,7 +240,12 @@ class _Shipment:
             if edit.new is not None:
                 needed.add(edit.name, edit.new)
         self._there = there.chunks
-        self._chunks = {chunk: self._place(chunk) for chunk in needed.chunks - there.chunks}
+        for chunk in needed.chunks - there.chunks:
+            place = self._place(chunk)
+            if place is None:
+                self._arrived.add(chunk)
+            else:
+                self._chunks[chunk] = place
         metadata = needed.objects - there.objects
         for wanted in sorted(metadata):
             place = self._repo.objects.find(wanted)
@@ -242,13 +258,16 @@ class _Shipment:
             if self._size >= _SOLID or len(self._members) >= MEMBERS:
                 self._flush_metadata()
         self._flush_metadata()
-        self.objects = len(metadata) + len(self._chunks)
+        self.objects = len(metadata) + len(self._chunks) + len(self._arrived)
 
     def _get(self, kind: Kind, wanted: Id) -> bytes:
         return self._repo.objects.get(kind, wanted)
 
-    def _place(self, chunk: bytes) -> Place:
+    def _place(self, chunk: bytes) -> Place | None:
+        """Where a chunk is here; None where it is on the remote, though no name there keeps it yet."""
         place = self._repo.objects.find(chunk)
+        if place is None and self._tracking.place(chunk) is not None:
+            return None
         if place is None:
             raise NotFound(
                 f"chunk {chunk.hex()[:12]} is neither here nor on {self._tracking.name}",
@@ -316,11 +335,34 @@ class _Shipment:
         self._seal(DATA)
         return found + self._made[DATA]
 
+    def arrived_packs(self, remote: Remote) -> list[Upload]:
+        """The data packs that workers put there, of which something is needed; their index is to be published.
+
+        Raises:
+            NotFound: the remote lost one.
+        """
+        names = {place.pack for chunk in self._arrived if (place := self._tracking.place(chunk)) is not None}
+        there = remote.packs() if names else frozenset()
+        return [self._arrived_pack(name, there) for name in sorted(names)]
+
+    def _arrived_pack(self, name: str, there: Set[Id]) -> Upload:
+        pack = Id.parse(name)
+        if pack not in there:
+            raise NotFound(
+                f"pack {pack.short} is neither here nor on {self._tracking.name}, where workers had put it",
+                hint="commit the files again",
+            )
+
+        def nothing() -> BinaryIO:
+            raise NotFound(f"pack {pack.short} is not here")
+
+        return Upload(id=pack, size=self._tracking.end(name).size, open=nothing, index=self._tracking.raw_end(name))
+
     def _open(self, name: str) -> Pack:
         return Pack.open(self._disk, os.path.join(str(self._repo.dir / "packs"), name + PACK_SUFFIX))
 
     def _goes_or_is_there(self, chunk: bytes) -> bool:
-        return chunk in self._chunks or chunk in self._there
+        return chunk in self._chunks or chunk in self._there or chunk in self._arrived
 
     def _may_have_all(self, pack: Pack) -> bool:
         return all(map(self._goes_or_is_there, pack.ids())) and all(
