@@ -25,7 +25,7 @@ from artvc.model.objects import (
     Properties,
     TreeSummary,
 )
-from artvc.predecessors import Predecessors
+from artvc.predecessors import Earlier, Predecessors
 from artvc.repo import Found, Repository, Version
 from artvc.store.ingest import Ingest, IngestTotals
 from artvc.store.refs import RefEdit, RefState, Transaction
@@ -126,7 +126,7 @@ class CommitResult:
     warnings: tuple[str, ...]
 
 
-Take = Callable[[Ingest, Sequence[tuple[str, str]]], worktree.Snapshot]
+Take = Callable[[Ingest, Sequence[tuple[str, str]], Earlier], worktree.Snapshot]
 
 
 @dataclass(slots=True)
@@ -292,7 +292,8 @@ def commit_paths(
         now: the clock.
         advance: called with bytes read or skipped as known, for progress.
         watch: called once with the totals that rise while the work goes on, for progress.
-        take: takes the files in, in place of this process: gets the ingest and the mounts of the paths.
+        take: takes the files in, in place of this process: gets the ingest, the mounts of the paths, and what finds
+            the earlier version of a file.
 
     Raises:
         InvalidInput: a path is missing or outside reason, or name and type are not known.
@@ -316,10 +317,10 @@ def commit_paths(
     with repo.ingest(paranoid=request.paranoid, advance=advance) as ingest:
         if watch:
             watch(ingest.totals)
+        earlier = Predecessors(repo, project, name, [one.version.artifact_id for one in inputs]).find
         if take:
-            snapshot = take(ingest, mounts)
+            snapshot = take(ingest, mounts, earlier)
         else:
-            earlier = Predecessors(repo, project, name, [one.version.artifact_id for one in inputs]).find
             base = _tree_that_counts(repo, origin) if origin and not request.paranoid else None
             snapshot = worktree.snapshot(repo, ingest, mounts, earlier=earlier, advance=advance, base=base)
         captured = provenance.capture(Path.cwd(), request.argv, environment=False)

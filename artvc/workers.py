@@ -18,8 +18,7 @@ import stat
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Executor, Future, ThreadPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
+from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import BinaryIO, Final, NamedTuple, TypedDict
 
@@ -27,8 +26,9 @@ from artvc import errors, worktree
 from artvc._version import __version__
 from artvc.errors import ArtvcError, CommError, Damaged, InvalidInput, NotFound, SourceError, WorkerError
 from artvc.model import merkle
-from artvc.model.ids import Id, Kind
+from artvc.model.ids import ID_SIZE, Id, Kind
 from artvc.model.objects import Content, Entry, EntryKind, symlink_entry
+from artvc.predecessors import Earlier
 from artvc.recording import CommitRequest, CommitResult, commit_paths
 from artvc.remotes import address as addresses
 from artvc.remotes.address import RemoteKind, Surroundings
@@ -37,6 +37,7 @@ from artvc.repo import Repository
 from artvc.settings import Settings
 from artvc.store.fsio import Disk
 from artvc.store.ingest import Ingest, Source
+from artvc.store.objects import Objects
 from artvc.store.packs import META, PACK_SUFFIX, Pack
 from artvc.sync import sharing
 from artvc.sync.pushing import Pushed
@@ -49,6 +50,7 @@ TASK_FILES: Final = 2_000
 _AHEAD: Final = 4  # tasks that wait for each worker
 _DASK_AHEAD: Final = 512
 _WORKERS: Final = 256
+_KNOWN: Final = 200_000  # ids that go with a task
 _SENDING: Final = 2  # packs of one task on their way at once
 
 
@@ -56,13 +58,15 @@ class Task(TypedDict):
     """What a worker is to do; plain values, so that a worker with another version of artvc can read them too.
 
     ``version`` is that of artvc, ``remote`` the address, ``variables`` the names of variables of the environment that
-    say how it is reached from here, ``files`` absolute path and size of each file.
+    say how it is reached from here, ``files`` absolute path and size of each file, ``known`` the ids, end to end, of
+    chunks that the files may have and that the remote has.
     """
 
     version: str
     remote: str
     variables: list[str]
     files: list[tuple[str, int]]
+    known: bytes
 
 
 class Report(TypedDict):
@@ -126,8 +130,9 @@ def _take_in(task: Task, scratch: Path, environ: Mapping[str, str], report: Repo
         repo = stack.enter_context(Repository.create(scratch, settings=Settings(sync=False), disk=disk)[0])
         surroundings = Surroundings(disk=Disk(), scratch=repo.dir / "tmp", environ=environ)
         remote = stack.enter_context(contextlib.closing(addresses.open_remote(address, surroundings)))
-        sender = stack.enter_context(contextlib.closing(_Sender(repo, remote)))
-        ingest = stack.enter_context(repo.ingest(advance=lambda _: sender.look()))
+        objects = stack.enter_context(contextlib.closing(_Scratch(disk, str(repo.dir), task["known"])))
+        sender = stack.enter_context(contextlib.closing(_Sender(objects, remote)))
+        ingest = stack.enter_context(Ingest(objects, advance=lambda _: sender.look()))
         found: list[tuple[int, bytes, int, int]] = [(0, b"", 0, 0)] * len(task["files"])
         for number, content, status in ingest.add_files(_sources(task["files"], report["worker"])):
             found[number] = (int(content.kind), bytes(content.id), content.size, status.st_mtime_ns)
@@ -151,16 +156,33 @@ def _sources(files: Sequence[tuple[str, int]], worker: str) -> Iterator[Source[i
         yield Source(path, size, number)
 
 
+class _Scratch(Objects):
+    """A scratch store that need not keep what the remote has.
+
+    Args:
+        disk, root: as for any store.
+        known: ids of chunks of the remote, end to end.
+    """
+
+    def __init__(self, disk: Disk, root: str, known: bytes) -> None:
+        super().__init__(disk, root)
+        self._known = frozenset(known[at : at + ID_SIZE] for at in range(0, len(known), ID_SIZE))
+
+    def lasting(self, wanted: bytes) -> bool:
+        """Whether an object is in the scratch store, or on the remote."""
+        return wanted in self._known or super().lasting(wanted)
+
+
 class _Sender:
     """Sends the data packs of a scratch store as they fill, and drops them there.
 
     Args:
-        repo: the scratch store.
+        objects: the scratch store.
         remote: where to.
     """
 
-    def __init__(self, repo: Repository, remote: Remote) -> None:
-        self._repo = repo
+    def __init__(self, objects: Objects, remote: Remote) -> None:
+        self._objects = objects
         self._remote = remote
         self._pool = ThreadPoolExecutor(_SENDING, "artvc-send")
         self._waiting: list[Future[None]] = []
@@ -170,10 +192,10 @@ class _Sender:
 
     def look(self) -> None:
         """Send the packs that were finished since; where too many are on their way, wait for the first."""
-        for name in sorted(self._repo.objects.written - self._seen):
+        for name in sorted(self._objects.written - self._seen):
             self._seen.add(name)
-            path = os.path.join(self._repo.objects.packs, name + PACK_SUFFIX)
-            with contextlib.closing(Pack.open(self._repo.disk, path)) as pack:
+            path = os.path.join(self._objects.packs, name + PACK_SUFFIX)
+            with contextlib.closing(Pack.open(self._objects.disk, path)) as pack:
                 if pack.content() == META:
                     self._described.append(name)
                     continue
@@ -185,10 +207,10 @@ class _Sender:
 
     def _send(self, name: str, path: str, size: int, end: bytes) -> None:
         def open_again() -> BinaryIO:
-            return os.fdopen(self._repo.disk.open_read(path), "rb")
+            return os.fdopen(self._objects.disk.open_read(path), "rb")
 
         self._remote.upload(Upload(id=Id.parse(name), size=size, open=open_again, index=end))
-        self._repo.disk.discard(path)
+        self._objects.disk.discard(path)
 
     def finish(self) -> None:
         """Send what is left; all of it is there on return."""
@@ -199,9 +221,9 @@ class _Sender:
     def metadata(self) -> Iterator[tuple[Kind, bytes]]:
         """The objects that are not data."""
         for name in self._described:
-            for raw, place in self._repo.objects.places_of(name):
+            for raw, place in self._objects.places_of(name):
                 kind = Kind(place.kind)
-                yield kind, self._repo.objects.get(kind, Id(raw))
+                yield kind, self._objects.get(kind, Id(raw))
 
     def close(self) -> None:
         """Stop the threads."""
@@ -308,8 +330,8 @@ def commit_with(
     tracking = Tracking(repo, remote)
     with opened(spec) as workers, sharing.connected(repo, remote, work) as there:
 
-        def take(ingest: Ingest, mounts: Sequence[tuple[str, str]]) -> Snapshot:
-            gathering = _Gathering(repo, ingest, tracking, there, advance)
+        def take(ingest: Ingest, mounts: Sequence[tuple[str, str]], earlier: Earlier) -> Snapshot:
+            gathering = _Gathering(repo, ingest, tracking, there, earlier, advance, paranoid=request.paranoid)
             variables = sorted(used for used in addresses.variables(address) if work.environ.get(used))
             snapshot = gathering.gather(mounts, workers, run, url=address.url, variables=variables)
             # Never taken back: a failure from here on is no proof that the version does not count.
@@ -336,17 +358,29 @@ class _Gathering:
         repo, ingest: where their description goes.
         tracking: the notes about the remote.
         remote: where the data goes.
+        earlier: finds the earlier version of a file.
         advance: as for :func:`commit_with`.
+        paranoid: have all files read and sent, also those that are known.
     """
 
     def __init__(
-        self, repo: Repository, ingest: Ingest, tracking: Tracking, remote: Remote, advance: Callable[[int], None]
+        self,
+        repo: Repository,
+        ingest: Ingest,
+        tracking: Tracking,
+        remote: Remote,
+        earlier: Earlier,
+        advance: Callable[[int], None],
+        *,
+        paranoid: bool,
     ) -> None:
         self._repo = repo
         self._ingest = ingest
         self._tracking = tracking
         self._remote = remote
+        self._earlier = earlier
         self._advance = advance
+        self._paranoid = paranoid
         # Compared with the clock that stamps files, not shown.
         self._began = time.time_ns()  # noqa: TID251
         self._caches = Caches(repo)
@@ -369,13 +403,14 @@ class _Gathering:
         try:
             for batch in _batches(self._unknown(walk.files(mounts))):
                 files = [(found.disk, found.status.st_size) for found in batch]
-                task = Task(version=__version__, remote=url, variables=list(variables), files=files)
+                known = b"".join(self._known(batch))
+                task = Task(version=__version__, remote=url, variables=list(variables), files=files, known=known)
                 waiting[workers.executor.submit(run, task)] = batch
                 if len(waiting) >= workers.ahead:
                     self._collect(waiting)
             while waiting:
                 self._collect(waiting)
-        except (BrokenProcessPool, ImportError) as exc:
+        except BrokenExecutor as exc:  # a worker went while a task was to be given out
             raise _lost(exc) from exc
         finally:
             for future in waiting:
@@ -392,7 +427,7 @@ class _Gathering:
                 self._entries.append((found.path, link))
                 self._caches.put(found, found.status, None, self._began)
                 continue
-            known = self._caches.get(found)
+            known = None if self._paranoid else self._caches.get(found)
             if known is not None and self._stands(known):
                 self._entries.append((found.path, worktree.entry_of(found, known)))
                 self._advance(known.size)
@@ -410,6 +445,23 @@ class _Gathering:
             return self._ingest.relies_on(content.id) and all(self._is_there(piece.id) for piece in pieces)
         except (Damaged, NotFound):
             return False
+
+    def _known(self, batch: Sequence[Found]) -> Iterator[Id]:
+        """The chunks of earlier versions of some files that are on the remote; not more than travel well."""
+        if self._paranoid:
+            return
+        left = _KNOWN
+        for found in batch:
+            earlier = self._earlier(found.path, found.status.st_size)
+            if earlier is None or earlier.kind == EntryKind.CHUNK:
+                continue
+            with contextlib.suppress(Damaged, NotFound):  # then they are sent again
+                for piece in merkle.slices(earlier, self._repo.objects.get):
+                    if not left:
+                        return
+                    if self._is_there(piece.id):
+                        left -= 1
+                        yield piece.id
 
     def _is_there(self, chunk: Id) -> bool:
         place = self._tracking.place(chunk)
@@ -476,7 +528,7 @@ def _batches(files: Iterable[Found]) -> Iterator[list[Found]]:
 
 def _lost(exc: BaseException) -> WorkerError:
     """What to say of a worker that gave no report."""
-    if isinstance(exc, BrokenProcessPool):
+    if isinstance(exc, BrokenExecutor):
         return WorkerError(
             "a worker was killed before it was done; nothing was recorded",
             hint="run it again; if memory is short, with fewer workers",

@@ -18,6 +18,7 @@ from artvc.model.ids import Id, Kind
 from artvc.model.reach import Reach
 from artvc.remotes.base import Publication, Remote, Upload
 from artvc.repo import Repository
+from artvc.store import writers
 from artvc.store.packs import (
     DATA,
     MEMBERS,
@@ -96,6 +97,7 @@ def push(
     """
     report = Pushed()
     for _ in range(_ATTEMPTS):
+        leftovers = _leftovers(repo, tracking)
         fetch(repo, tracking, remote)
         joined = join(
             repo, tracking, now=now(), who=who, why=f"merge {tracking.name}", settled=settled, dry_run=dry_run
@@ -104,6 +106,8 @@ def push(
         report.renumbered += joined.renumbered
         edits = difference(tracking.state().refs, shared_refs(repo.state()))
         if not edits:
+            for pack in leftovers:
+                tracking.drop_sent(pack)
             return report
         with _Shipment(repo, tracking) as shipment:
             shipment.collect(edits)
@@ -122,6 +126,14 @@ def push(
                 report.bytes += sum(one.size for one in shipment.metadata_packs())
                 return report
     raise Conflict(f"others pushed to {remote.url} all the time, {_ATTEMPTS} times in a row", hint="push again")
+
+
+def _leftovers(repo: Repository, tracking: Tracking) -> Set[Id]:
+    """Packs that workers put there, which are for nothing once the remote has every name that is here.
+
+    What a commit under way had sent is not among them, for its names are not here yet.
+    """
+    return frozenset() if writers.began(repo.disk, str(repo.dir)) else tracking.sent()
 
 
 def _upload(
@@ -341,7 +353,13 @@ class _Shipment:
         Raises:
             NotFound: the remote lost one.
         """
-        names = {place.pack for chunk in self._arrived if (place := self._tracking.place(chunk)) is not None}
+        places = {chunk: self._tracking.place(chunk) for chunk in self._arrived}
+        names = {place.pack for place in places.values() if place is not None}
+        for chunk, place in places.items():
+            base = self._tracking.end(place.pack).bases.get(chunk) if place is not None else None
+            near = self._tracking.place(base) if base is not None else None
+            if near is not None:
+                names.add(near.pack)
         there = remote.packs() if names else frozenset()
         return [self._arrived_pack(name, there) for name in sorted(names)]
 

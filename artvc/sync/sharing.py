@@ -143,9 +143,19 @@ def set_url(repo: Repository, name: str, url: str, *, base: Path) -> str:
 
 
 def remove_remote(repo: Repository, name: str) -> None:
-    """Forget a remote; what is there stays there.  Raises NotFound."""
+    """Forget a remote; what is there stays there.
+
+    Raises:
+        NotFound: there is none of that name.
+        Conflict: workers put data there that no push has published yet, so that only this repository knows of it.
+    """
     url_of(repo, name)
-    Tracking(repo, name).remove()
+    tracking = Tracking(repo, name)
+    if tracking.sent():
+        raise Conflict(
+            f"workers put data on {name} that is not published yet", hint=f"'artvc push {name}' publishes it"
+        )
+    tracking.remove()
     repo.set_config(f"remote.{name}.url", None)
 
 
