@@ -16,6 +16,7 @@ import os
 import socket
 import stat
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, ThreadPoolExecutor, wait
@@ -49,6 +50,7 @@ TASK_BYTES: Final = 256 * 1024 * 1024
 TASK_FILES: Final = 2_000
 _AHEAD: Final = 4  # tasks that wait for each worker
 _DASK_AHEAD: Final = 512
+_DASK_PATIENCE: Final = 10  # seconds until a scheduler must answer
 _WORKERS: Final = 256
 _KNOWN: Final = 200_000  # ids that go with a task
 _SENDING: Final = 2  # packs of one task on their way at once
@@ -269,7 +271,21 @@ def _processes(count: int) -> Executor:
     from multiprocessing import get_context  # noqa: PLC0415
 
     # Forked children would inherit threads' locks and open connections.
-    return ProcessPoolExecutor(count, mp_context=get_context("spawn"))
+    return ProcessPoolExecutor(count, mp_context=get_context("spawn"), initializer=_follow)
+
+
+def _follow() -> None:
+    """Let this worker process end with the one that started it, which may be killed without a word."""
+    from multiprocessing import parent_process  # noqa: PLC0415
+
+    parent = parent_process()
+
+    def leave() -> None:
+        if parent is not None:
+            parent.join()
+            os._exit(1)
+
+    threading.Thread(target=leave, name="artvc-follow", daemon=True).start()
 
 
 @contextlib.contextmanager
@@ -279,7 +295,7 @@ def _dask(address: str) -> Iterator[Executor]:
     except ImportError as exc:
         raise InvalidInput("dask is not installed", hint="pip install 'artvc[dask]'") from exc
     try:
-        client = Client(f"tcp://{address}", set_as_default=False)
+        client = Client(f"tcp://{address}", set_as_default=False, timeout=_DASK_PATIENCE)
     except (OSError, ValueError) as exc:
         raise WorkerError(
             f"no Dask scheduler at {address!r}: {exc}", hint="write dask://HOST:PORT as the scheduler prints it"
@@ -347,7 +363,10 @@ def publish(repo: Repository, result: CommitResult, remote: str, work: Work) -> 
     try:
         return sharing.push_to(repo, remote, work, settled={})
     except ArtvcError as exc:
-        exc.hint = f"{result.logged.version.label} is committed here, and 'artvc push {remote}' publishes it"
+        label = result.logged.version.label
+        exc.hint = "; ".join(
+            [f"{label} is committed here, 'artvc push {remote}' publishes it", *([exc.hint] if exc.hint else [])]
+        )
         raise
 
 

@@ -6,6 +6,8 @@ import multiprocessing
 import os
 import random
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -206,7 +208,7 @@ def test_a_push_that_fails_is_repeated_and_what_workers_sent_is_remembered(tmp_p
         server.fault = refuse
         with pytest.raises(RemoteError) as caught:
             publish(repo, result, "origin", work())
-        assert caught.value.hint == "data:v0 is committed here, and 'artvc push origin' publishes it"
+        assert caught.value.hint.startswith("data:v0 is committed here, 'artvc push origin' publishes it")
         server.fault = None
         # Neither looking at the remote again nor losing what can be had again takes it away.
         Tracking(repo, "origin").forget()
@@ -398,6 +400,25 @@ def test_a_git_repository_is_no_place_for_workers(tmp_path, files):
             spread(repo, files)
 
 
+def test_worker_processes_end_with_the_one_that_started_them(tmp_path):
+    program = tmp_path / "program.py"
+    program.write_text(
+        "import os, sys\n"
+        "from artvc.workers import opened\n"
+        "if __name__ == '__main__':\n"
+        "    with opened('processes:1') as workers:\n"
+        "        print(workers.executor.submit(os.getpid).result(), flush=True)\n"
+        "        sys.stdin.read()\n"
+    )
+    environ = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    with subprocess.Popen(
+        [sys.executable, str(program)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environ
+    ) as driver:
+        assert int(driver.stdout.readline()) != driver.pid
+        driver.kill()
+        assert driver.communicate(timeout=30) == (b"", None)  # the end of a pipe that the worker has open as well
+
+
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")  # Dask's
 def test_dask_does_the_tasks_of_a_killed_worker_again(tmp_path, files, directory, monkeypatch):
@@ -429,6 +450,7 @@ def test_dask_does_the_tasks_of_a_killed_worker_again(tmp_path, files, directory
 @pytest.mark.filterwarnings("ignore")  # Dask's
 def test_a_scheduler_that_is_not_there(monkeypatch):
     pytest.importorskip("distributed", reason="dask is not installed: pip install 'artvc[dask]'")
+    monkeypatch.setattr(workers_module, "_DASK_PATIENCE", 1)
     with (
         pytest.raises(WorkerError, match="no Dask scheduler at '127.0.0.1:9'"),
         workers_module.opened("dask://127.0.0.1:9"),
