@@ -332,7 +332,8 @@ def droppable(repo: Repository, work: Work, *, keep: int = 0) -> Callable[[Id], 
     for name in known:
         with connected(repo, name, work) as remote:
             fetch(repo, Tracking(repo, name), remote)
-            there.append((Tracking(repo, name), remote.packs()))
+            tracking = Tracking(repo, name)
+            there.append((tracking, remote.packs() - tracking.sent()))  # no name there keeps those yet
     kept = _recent_packs(repo, keep)
 
     def drop(chunk: Id) -> bool:

@@ -157,6 +157,19 @@ def test_the_version_is_that_of_a_local_commit_and_a_clone_has_its_bytes(tmp_pat
     cloned(tmp_path / "clone", place, files)
 
 
+def test_several_paths_and_nothing_at_all_are_the_same_versions_too(tmp_path, files, directory):
+    (tmp_path / "empty").mkdir()
+    with repository(tmp_path / "repo", directory) as repo:
+        for number, paths in enumerate(
+            [(files / "texts", files / "big.bin"), (files / "run.sh",), (tmp_path / "empty",)]
+        ):
+            request = CommitRequest(paths=paths, name=f"d{number}", type="dataset")
+            one = commit_with(repo, request, "threads:2", remote="origin", work=work(), run=worker.run)
+            other = recording.commit_paths(repo, request, now=settings.now)
+            assert not other.logged.created and other.logged.version.artifact_id == one.logged.version.artifact_id
+            publish(repo, one, "origin", work())
+
+
 def test_what_did_not_change_is_not_read_again_and_of_what_did_only_the_new_chunks_are_sent(tmp_path, files, place):
     asked = []
 
