@@ -98,6 +98,12 @@ class RemoteDenied(RemoteError):
     kind = "remote-denied"
 
 
+class WorkerError(CommError):
+    """A worker was lost, can't be reached, or does not fit this process; nothing was recorded."""
+
+    kind = "worker"
+
+
 class Conflict(ArtvcError, ValueError):
     """The act would overwrite, move or contradict something; nothing was changed."""
 

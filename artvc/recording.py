@@ -25,7 +25,7 @@ from artvc.model.objects import (
     Properties,
     TreeSummary,
 )
-from artvc.predecessors import Predecessors
+from artvc.predecessors import Earlier, Predecessors
 from artvc.repo import Found, Repository, Version
 from artvc.store.ingest import Ingest, IngestTotals
 from artvc.store.refs import RefEdit, RefState, Transaction
@@ -124,6 +124,9 @@ class CommitResult:
     logged: Logged
     inputs: tuple[Found, ...]
     warnings: tuple[str, ...]
+
+
+Take = Callable[[Ingest, Sequence[tuple[str, str]], Earlier], worktree.Snapshot]
 
 
 @dataclass(slots=True)
@@ -279,6 +282,7 @@ def commit_paths(
     now: Callable[[], str],
     advance: Callable[[int], None] | None = None,
     watch: Callable[[IngestTotals], None] | None = None,
+    take: Take | None = None,
 ) -> CommitResult:
     """Record files as a version of an artifact, made by a run commit of its own.
 
@@ -288,6 +292,8 @@ def commit_paths(
         now: the clock.
         advance: called with bytes read or skipped as known, for progress.
         watch: called once with the totals that rise while the work goes on, for progress.
+        take: takes the files in, in place of this process: gets the ingest, the mounts of the paths, and what finds
+            the earlier version of a file.
 
     Raises:
         InvalidInput: a path is missing or outside reason, or name and type are not known.
@@ -312,8 +318,11 @@ def commit_paths(
         if watch:
             watch(ingest.totals)
         earlier = Predecessors(repo, project, name, [one.version.artifact_id for one in inputs]).find
-        base = _tree_that_counts(repo, origin) if origin and not request.paranoid else None
-        snapshot = worktree.snapshot(repo, ingest, mounts, earlier=earlier, advance=advance, base=base)
+        if take:
+            snapshot = take(ingest, mounts, earlier)
+        else:
+            base = _tree_that_counts(repo, origin) if origin and not request.paranoid else None
+            snapshot = worktree.snapshot(repo, ingest, mounts, earlier=earlier, advance=advance, base=base)
         captured = provenance.capture(Path.cwd(), request.argv, environment=False)
         commit = Commit(
             run_id=new_run_id(),

@@ -29,8 +29,8 @@ OPTIONS: Final = {
     "cat": COMMON,
     "checkout": f"--force --path {COMMON}",
     "clone": f"--all --jobs {COMMON}",
-    "commit": "--alias --description --input --job-type --message --metadata --name --paranoid --project --tag "
-    f"--type {COMMON}",
+    "commit": "--alias --description --executor --input --job-type --message --metadata --name --paranoid --project "
+    f"--remote --tag --type {COMMON}",
     "completion": "--help",
     "config": f"--list --show-origin --unset {COMMON}",
     "fetch": COMMON,
@@ -60,6 +60,7 @@ OPTIONS: Final = {
 VALUED: Final = frozenset(
     {
         *("-C", "--color", "--path", "--input", "--metadata", "--description", "--tag", "--job-type", "--project"),
+        "--executor",
         *("-j", "--jobs", "--ours", "-r", "--remote", "--theirs", "--grace", "--keep", "--level"),
         *("-a", "--alias", "-m", "--message", "-n", "--name", "--max-count", "--state", "-t", "--type"),
     }

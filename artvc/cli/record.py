@@ -2,7 +2,8 @@
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -65,6 +66,8 @@ def init(face: Face, directory: Path, project: str | None) -> None:
 @click.option("--job-type", default="", metavar="J", help="Kind of work, e.g. train.")
 @click.option("--project", metavar="P", help="Project of the artifact.")
 @click.option("--paranoid", is_flag=True, help="Check stored copies before relying on them; heals damage.")
+@click.option("--executor", metavar="SPEC", help="Workers that read the files and send their data to a remote.")
+@click.option("-r", "--remote", metavar="REMOTE", help="With --executor: where the data goes.")
 @common
 @face_of
 def commit(
@@ -81,16 +84,22 @@ def commit(
     job_type: str,
     project: str | None,
     paranoid: bool,
+    executor: str | None,
+    remote: str | None,
 ) -> None:
     """Record files as a new version of an artifact.
 
     One directory stands for its contents; several paths, or files, keep their names.  Where PATHS were checked out
     or committed before, name and type are known.
 
+    With --executor the files are read by others, which send their data straight to a remote, and the version is pushed:
+    threads:N and processes:N on this machine, dask://HOST:PORT on all of a cluster.
+
     \b
     Examples:
       artvc commit data/ -n mnist-raw -t dataset -m "as downloaded"
       artvc commit model.pt -n net -t model -a best --input mnist-raw --metadata lr=0.01
+      artvc commit /nfs/scans -n scans -t dataset --executor dask://10.0.0.5:8786
     """
     request = recording.CommitRequest(
         paths=paths,
@@ -111,14 +120,54 @@ def commit(
     def sizes() -> Iterator[int]:
         return (found.status.st_size for found in worktree.Walk().files(worktree.mounts_of(paths)))
 
+    if remote and not executor:
+        raise InvalidInput("--remote goes with --executor", hint="'artvc push REMOTE' sends what is committed here")
+    paint = Paint(colored=face.colored)
+
+    def tell(result: recording.CommitResult) -> None:
+        for warning in result.warnings:
+            face.note(f"warning: {warning}")
+        if not face.as_json:
+            face.say(commit_text(result, paint))
+
+    if executor:
+        _commit_with(face, request, executor, remote, sizes, tell)
+        return
     with face.repository() as repo, Progress("committing", sizes=sizes, shown=face.progress) as progress:
         result = recording.commit_paths(repo, request, now=settings.now, advance=progress.advance, watch=progress.watch)
-    for warning in result.warnings:
-        face.note(f"warning: {warning}")
+    tell(result)
     if face.as_json:
         click.echo(to_json(commit_json(result)))
+
+
+def _commit_with(
+    face: Face,
+    request: recording.CommitRequest,
+    executor: str,
+    remote: str | None,
+    sizes: Callable[[], Iterator[int]],
+    tell: Callable[[recording.CommitResult], None],
+) -> None:
+    """Commit with workers and push."""
+    from artvc.cli import share, worker  # noqa: PLC0415 -- few commits are made so
+    from artvc.sync import sharing  # noqa: PLC0415
+    from artvc.workers import commit_with, publish  # noqa: PLC0415
+
+    with face.repository() as repo:
+        name = remote or sharing.default_remote(repo)
+        with Progress("committing", sizes=sizes, shown=face.progress) as progress:
+            work = replace(share.work_of(face, progress), planned=lambda _: None, advance=lambda _: None)
+            result = commit_with(
+                repo, request, executor, remote=name, work=work, run=worker.run, advance=progress.advance
+            )
+        tell(result)
+        with Progress("pushing", shown=face.progress) as progress:
+            pushed = publish(repo, result, name, share.work_of(face, progress))
+        default = repo.default_project
+    if face.as_json:
+        click.echo(to_json({**commit_json(result), "push": share.pushed_json(name, pushed, dry_run=False)}))
     else:
-        face.say(commit_text(result, Paint(colored=face.colored)))
+        face.say(share.pushed_text(name, pushed, False, Paint(colored=face.colored), default))
 
 
 def _metadata(words: tuple[str, ...]) -> JsonObject:

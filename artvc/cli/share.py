@@ -180,12 +180,13 @@ def push(
         done = sharing.push_to(repo, name, work_of(face, progress, jobs), settled=settled, dry_run=dry_run)
         default = repo.default_project
     if face.as_json:
-        click.echo(to_json(_pushed_json(name, done, dry_run)))
+        click.echo(to_json(pushed_json(name, done, dry_run)))
     else:
-        face.say(_pushed_text(name, done, dry_run, Paint(colored=face.colored), default))
+        face.say(pushed_text(name, done, dry_run, Paint(colored=face.colored), default))
 
 
-def _pushed_text(name: str, done: Pushed, dry_run: bool, paint: Paint, default: str) -> str:
+def pushed_text(name: str, done: Pushed, dry_run: bool, paint: Paint, default: str) -> str:
+    """What a push did, or would do."""
     lines = renumbered_text(done.renumbered, paint)
     if done.pulled:
         lines += [f"from {clean(name)}:", *changes_text(done.pulled, paint, default=default)]
@@ -202,7 +203,8 @@ def _saved(done: Pushed) -> str:
     return f", for {size(done.versions_bytes)} of files" if done.versions_bytes else ""
 
 
-def _pushed_json(name: str, done: Pushed, dry_run: bool) -> JsonObject:
+def pushed_json(name: str, done: Pushed, dry_run: bool) -> JsonObject:
+    """What a push did, or would do."""
     return {
         "bytes": done.bytes,
         "dry_run": dry_run,

@@ -18,7 +18,7 @@ import os
 import re
 import unicodedata
 import urllib.parse
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, cast
@@ -102,6 +102,14 @@ def open_remote(address: Address, surroundings: Surroundings) -> Remote:
     room = importlib.import_module(_ROOMS[address.kind])
     connect = cast("Callable[[Address, Surroundings], Remote]", room.connect)
     return connect(address, surroundings)
+
+
+def variables(address: Address) -> Sequence[str]:
+    """The names of the variables of the environment that say how an address is reached."""
+    if address.kind != RemoteKind.BUCKET:
+        return ()
+    room = importlib.import_module("artvc.remotes.object_store")
+    return cast("Sequence[str]", room.variables(address.scheme))
 
 
 def parse(text: str, *, base: Path) -> Address:

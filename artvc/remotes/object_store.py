@@ -72,6 +72,12 @@ _CREDENTIALS: Final[Mapping[str, str]] = {
     "az": "set AZURE_STORAGE_ACCOUNT_NAME and AZURE_STORAGE_ACCOUNT_KEY or AZURE_STORAGE_SAS_TOKEN",
 }
 
+
+def variables(scheme: str) -> tuple[str, ...]:
+    """The names of what is taken from the environment for a scheme."""
+    return _VARIABLES[scheme]
+
+
 _STATUS = re.compile(r"status code: ([0-9]{3}(?: [A-Za-z]{1,20}){1,4})")
 _CODE = re.compile(r"<Code>([A-Za-z0-9]{1,60})</Code>")
 _KIND = re.compile(r"kind: (Connect|Timeout|Interrupted|Decode)")

@@ -10,7 +10,7 @@ import contextlib
 import os
 import random
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import BinaryIO, Final
@@ -20,6 +20,7 @@ from artvc.model.ids import Id, Kind
 from artvc.model.reach import Reach
 from artvc.remotes.base import Publication, Remote, Upload
 from artvc.repo import Repository
+from artvc.store import writers
 from artvc.store.packs import (
     DATA,
     MEMBERS,
@@ -105,6 +106,7 @@ def push(
     for attempt in range(_ATTEMPTS):
         if attempt:  # a crowd that tries again at once does all its work in vain, but for one
             time.sleep(random.uniform(0, min(_LONGEST, _PAUSE * 2.0**attempt)))
+        leftovers = _leftovers(repo, tracking)
         _, joined = take_over(
             repo, tracking, remote, now=now, who=who, why=f"merge {tracking.name}", settled=settled, dry_run=dry_run
         )
@@ -113,6 +115,8 @@ def push(
         theirs = joined.theirs
         edits = difference(theirs.refs, joined.refs)
         if not edits:
+            for pack in leftovers:
+                tracking.drop_sent(pack)
             return report
         with _Shipment(repo, tracking, theirs) as shipment:
             shipment.collect(edits)
@@ -122,8 +126,10 @@ def push(
             if dry_run:
                 report.packs, report.bytes = shipment.estimate()
                 return report
+            arrived = shipment.arrived_packs(remote)
             data = shipment.data_packs()
             sent = _upload(remote, data, jobs=jobs, planned=planned, advance=advance)
+            data += arrived
             report.packs += len(sent)
             report.bytes += sum(one.size for one in sent)
             if _publish(repo, tracking, theirs, remote, edits, data, shipment.metadata_packs(), now=now(), who=who):
@@ -143,6 +149,14 @@ def _chained(before: Sequence[Renumbered], after: Sequence[Renumbered]) -> list[
     then = {(one.project, one.name, one.old): one.new for one in after}
     found = [one._replace(new=then.pop((one.project, one.name, one.new), one.new)) for one in before]
     return found + [Renumbered(*key, new) for key, new in then.items()]
+
+
+def _leftovers(repo: Repository, tracking: Tracking) -> Set[Id]:
+    """Packs that workers put there, which are for nothing once the remote has every name that is here.
+
+    What a commit under way had sent is not among them, for its names are not here yet.
+    """
+    return frozenset() if writers.began(repo.disk, str(repo.dir)) else tracking.sent()
 
 
 def _upload(
@@ -214,6 +228,7 @@ def _publish(
         with contextlib.suppress(Damaged):  # another process began the notes anew: they will come
             tracking.accept(number, transaction)
         tracking.took(None)
+    _published(tracking, data)
     tracking.agree(theirs)
     return True
 
@@ -224,6 +239,12 @@ def _is_checkpoint_due(state: RefState) -> bool:
     while every < len(state.refs) // 64:
         every *= 2
     return state.number % every == 0
+
+
+def _published(tracking: Tracking, packs: Sequence[Upload]) -> None:
+    """What workers sent is no longer to be remembered for the next push."""
+    for pack in packs:
+        tracking.drop_sent(pack.id)
 
 
 class _Shipment:
@@ -237,6 +258,7 @@ class _Shipment:
         self._tmp = str(repo.dir / "tmp")
         self._chunks: dict[bytes, Place] = {}
         self._there: set[bytes] = set()
+        self._arrived: set[bytes] = set()
         self._members: list[tuple[Member, bytes]] = []
         self._writers: dict[int, PackWriter] = {}
         self._made: dict[int, list[Upload]] = {DATA: [], META: []}
@@ -268,7 +290,12 @@ class _Shipment:
             if edit.new is not None:
                 needed.add(edit.name, edit.new)
         self._there = there.chunks
-        self._chunks = {chunk: self._place(chunk) for chunk in needed.chunks - there.chunks}
+        for chunk in needed.chunks - there.chunks:
+            place = self._place(chunk)
+            if place is None:
+                self._arrived.add(chunk)
+            else:
+                self._chunks[chunk] = place
         metadata = needed.objects - there.objects
         for wanted in sorted(metadata):
             place = self._repo.objects.find(wanted)
@@ -281,13 +308,16 @@ class _Shipment:
             if self._size >= _SOLID or len(self._members) >= MEMBERS:
                 self._flush_metadata()
         self._flush_metadata()
-        self.objects = len(metadata) + len(self._chunks)
+        self.objects = len(metadata) + len(self._chunks) + len(self._arrived)
 
     def _get(self, kind: Kind, wanted: Id) -> bytes:
         return self._repo.objects.get(kind, wanted)
 
-    def _place(self, chunk: bytes) -> Place:
+    def _place(self, chunk: bytes) -> Place | None:
+        """Where a chunk is here; None where it is on the remote, though no name there keeps it yet."""
         place = self._repo.objects.find(chunk)
+        if place is None and self._tracking.place(chunk) is not None:
+            return None
         if place is None:
             raise NotFound(
                 f"chunk {chunk.hex()[:12]} is neither here nor on {self._tracking.name}",
@@ -355,11 +385,40 @@ class _Shipment:
         self._seal(DATA)
         return found + self._made[DATA]
 
+    def arrived_packs(self, remote: Remote) -> list[Upload]:
+        """The data packs that workers put there, of which something is needed; their index is to be published.
+
+        Raises:
+            NotFound: the remote lost one.
+        """
+        places = {chunk: self._tracking.place(chunk) for chunk in self._arrived}
+        names = {place.pack for place in places.values() if place is not None}
+        for chunk, place in places.items():
+            base = self._tracking.end(place.pack).bases.get(chunk) if place is not None else None
+            near = self._tracking.place(base) if base is not None else None
+            if near is not None:
+                names.add(near.pack)
+        there = remote.packs() if names else frozenset()
+        return [self._arrived_pack(name, there) for name in sorted(names)]
+
+    def _arrived_pack(self, name: str, there: Set[Id]) -> Upload:
+        pack = Id.parse(name)
+        if pack not in there:
+            raise NotFound(
+                f"pack {pack.short} is neither here nor on {self._tracking.name}, where workers had put it",
+                hint="commit the files again",
+            )
+
+        def nothing() -> BinaryIO:
+            raise NotFound(f"pack {pack.short} is not here")
+
+        return Upload(id=pack, size=self._tracking.end(name).size, open=nothing, index=self._tracking.raw_end(name))
+
     def _open(self, name: str) -> Pack:
         return Pack.open(self._disk, os.path.join(str(self._repo.dir / "packs"), name + PACK_SUFFIX))
 
     def _goes_or_is_there(self, chunk: bytes) -> bool:
-        return chunk in self._chunks or chunk in self._there
+        return chunk in self._chunks or chunk in self._there or chunk in self._arrived
 
     def _may_have_all(self, pack: Pack) -> bool:
         return all(map(self._goes_or_is_there, pack.ids())) and all(

@@ -145,9 +145,19 @@ def set_url(repo: Repository, name: str, url: str, *, base: Path) -> str:
 
 
 def remove_remote(repo: Repository, name: str) -> None:
-    """Forget a remote; what is there stays there.  Raises NotFound."""
+    """Forget a remote; what is there stays there.
+
+    Raises:
+        NotFound: there is none of that name.
+        Conflict: workers put data there that no push has published yet, so that only this repository knows of it.
+    """
     url_of(repo, name)
-    Tracking(repo, name).remove()
+    tracking = Tracking(repo, name)
+    if tracking.sent():
+        raise Conflict(
+            f"workers put data on {name} that is not published yet", hint=f"'artvc push {name}' publishes it"
+        )
+    tracking.remove()
     repo.set_config(f"remote.{name}.url", None)
 
 
@@ -326,7 +336,7 @@ def droppable(repo: Repository, work: Work, *, keep: int = 0) -> Callable[[Id], 
         tracking = Tracking(repo, name)
         with connected(repo, name, work) as remote:
             fetch(repo, tracking, remote)
-            packs = remote.packs()
+            packs = remote.packs() - tracking.sent()  # no name there keeps those yet
         # What is there with no name that keeps it (of a push that was cut off, say) may be gone tomorrow.
         reach = Reach(repo.objects.get, lenient=True)
         for ref, value in tracking.snapshot().refs.items():

@@ -3,19 +3,20 @@
     refs/      a copy of the remote's ref log
     data/      the index of each of its data packs, under the pack's name
     metadata/  the same of its metadata packs, whose objects are in this repository
+    sent/      the index of each data pack that workers put there and that no push has published yet
     base       the refs that both sides agreed on when they were merged last (as a checkpoint)
     token      what the remote wants to be given back, and a hash of the packs noted when it was
     unreached  ids of metadata objects that the remote's names did not lead to: below them nothing was looked at
 
-All of it but the base can be had again from the remote; so nothing else here is made durable, and what is damaged is
-dropped and fetched anew.  Where it is stale, more is sent or asked for than would be needed, never less: a push looks
-at the remote first.  Several processes may fetch and merge at once: a merge keeps to one copy of the remote's refs, and
+All but the base and ``sent`` can be had again from the remote; so nothing else here is made durable, and what is
+damaged is dropped and fetched anew.  Where it is stale, more is sent or asked for than would be needed, never less: a
+push looks at the remote first.  Several processes may fetch and merge at once: a merge keeps to one copy of the remote's refs, and
 what was agreed on only goes forward.
 """
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from typing import Final
 
 from blake3 import blake3
@@ -61,6 +62,7 @@ class Tracking:
         self.log = RefLog(repo.disk, self._root)
         self.data = self._index("data")
         self.metadata = self._index("metadata")
+        self._sent = self._index("sent")
         self._ends: dict[str, PackEnd] = {}
         self._loaded = False
 
@@ -73,7 +75,7 @@ class Tracking:
 
     def make(self) -> None:
         """Make the directories."""
-        for path in (self._parent, self._root, *map(self._path, ("refs", "tmp", "data", "metadata"))):
+        for path in (self._parent, self._root, *map(self._path, ("refs", "tmp", "data", "metadata", "sent"))):
             self._disk.ensure_dir(path)
 
     @property
@@ -92,6 +94,7 @@ class Tracking:
             self.make()
         self.data.refresh()
         self.metadata.refresh()
+        self._refresh_sent()
         self._loaded = True
 
     def refresh(self) -> None:
@@ -100,6 +103,11 @@ class Tracking:
         if self.exists:
             self.data.refresh()
             self.metadata.refresh()
+            self._refresh_sent()
+
+    def _refresh_sent(self) -> None:
+        if os.path.isdir(self._path("sent")):
+            self._sent.refresh()
 
     def state(self) -> RefState:
         """The remote's refs, as they were when it was looked at last."""
@@ -151,7 +159,7 @@ class Tracking:
         return blake3("\n".join(sorted(self.metadata.packs | self.data.packs)).encode()).digest()
 
     def forget(self) -> None:
-        """Drop all notes, but for what both sides agreed on."""
+        """Drop all notes, but for what both sides agreed on and what workers sent."""
         for what in ("refs", "data", "metadata", "data-index", "metadata-index"):
             with contextlib.suppress(FileNotFoundError):
                 for name in self._disk.listdir(self._path(what)):
@@ -167,7 +175,9 @@ class Tracking:
         """Drop everything about the remote."""
         self.forget()
         self._disk.discard(self._path("base"))
-        for what in ("refs", "data", "metadata", "data-index", "metadata-index", "tmp", ""):
+        for pack in self.sent():
+            self.drop_sent(pack)
+        for what in ("refs", "data", "metadata", "sent", "data-index", "metadata-index", "sent-index", "tmp", ""):
             with contextlib.suppress(FileNotFoundError, StorageError):
                 self._disk.rmdir(self._path(what))
 
@@ -177,10 +187,7 @@ class Tracking:
         Raises:
             Damaged: the index is not whole.
         """
-        found = read_end(pack.hex(), end)
-        for raw, kind in _kinds(found):
-            if (kind == Kind.CHUNK) == metadata:
-                raise Damaged(f"pack {pack.short} has {Kind(kind).word} {raw.hex()[:12]}, which does not belong there")
+        _check_end(pack, end, metadata=metadata)
         where = "metadata" if metadata else "data"
         self._disk.write_file(self._path(where, pack.hex() + PACK_SUFFIX), end, tmp=self._tmp, durable=False)
 
@@ -189,10 +196,33 @@ class Tracking:
         for where in ("data", "metadata"):
             self._disk.discard(self._path(where, pack.hex() + PACK_SUFFIX))
 
+    # -- what workers sent ---------------------------------------------------------------------------------
+
+    def sent(self) -> Set[Id]:
+        """The data packs that workers put there and that no push has published yet."""
+        if not os.path.isdir(self._path("sent")):
+            return frozenset()
+        self._sent.refresh()
+        return frozenset(map(Id.parse, self._sent.packs))
+
+    def note_sent(self, pack: Id, end: bytes) -> None:
+        """Note, durably, what a data pack holds that a worker put there; :meth:`took` makes it count.
+
+        Raises:
+            Damaged: the index is not whole.
+        """
+        _check_end(pack, end, metadata=False)
+        self._disk.write_file(self._path("sent", pack.hex() + PACK_SUFFIX), end, tmp=self._tmp, durable=True)
+
+    def drop_sent(self, pack: Id) -> None:
+        """Note that a pack is published, or that nothing needs it."""
+        self._disk.discard(self._path("sent", pack.hex() + PACK_SUFFIX))
+
     def took(self, token: bytes | None) -> None:
         """All that came is noted: look it up from now on, and keep the remote's token."""
         self.data.refresh()
         self.metadata.refresh()
+        self._refresh_sent()
         if token is not None:
             self._disk.write_file(self._path("token"), self._packs_noted() + token, tmp=self._tmp, durable=False)
 
@@ -212,12 +242,14 @@ class Tracking:
     def has(self, kind: Kind, wanted: bytes) -> bool:
         """Whether the remote has an object."""
         self.load()
-        return self.exists and (self.data if kind == Kind.CHUNK else self.metadata).find(wanted) is not None
+        if kind == Kind.CHUNK:
+            return self.place(wanted) is not None
+        return self.exists and self.metadata.find(wanted) is not None
 
     def place(self, chunk: bytes) -> Place | None:
-        """Where the remote has a chunk, or None."""
+        """Where the remote has a chunk, published or not, or None."""
         self.load()
-        return self.data.find(chunk) if self.exists else None
+        return (self.data.find(chunk) or self._sent.find(chunk)) if self.exists else None
 
     def end(self, pack: str) -> PackEnd:
         """What a data pack of the remote ends with.
@@ -226,14 +258,18 @@ class Tracking:
             NotFound, Damaged: it is not noted, or no longer whole.
         """
         if pack not in self._ends:
-            try:
-                raw = self._disk.read_file(self._path("data", pack + PACK_SUFFIX), limit=END_BYTES)
-            except FileNotFoundError as exc:
-                raise NotFound(f"the index of pack {pack[:12]} of {self.name} is not here") from exc
+            raw = self.raw_end(pack)
             while len(self._ends) >= _ENDS_KEPT:
                 del self._ends[next(iter(self._ends))]
             self._ends[pack] = read_end(pack, raw)
         return self._ends[pack]
+
+    def raw_end(self, pack: str) -> bytes:
+        """The bytes that a data pack of the remote ends with, as they are noted.  Raises NotFound."""
+        for where in ("data", "sent"):
+            with contextlib.suppress(FileNotFoundError):
+                return self._disk.read_file(self._path(where, pack + PACK_SUFFIX), limit=END_BYTES)
+        raise NotFound(f"the index of pack {pack[:12]} of {self.name} is not here")
 
     # -- what both sides agreed on ------------------------------------------------------------------------
 
@@ -266,6 +302,13 @@ def copied(state: RefState) -> RefState:
     for ref, value in state.refs.items():
         copy.set(ref, value)
     return copy
+
+
+def _check_end(pack: Id, end: bytes, *, metadata: bool) -> None:
+    """Whether the end of a pack is whole, and that of a metadata or data pack.  Raises Damaged."""
+    for raw, kind in _kinds(read_end(pack.hex(), end)):
+        if (kind == Kind.CHUNK) == metadata:
+            raise Damaged(f"pack {pack.short} has {Kind(kind).word} {raw.hex()[:12]}, which does not belong there")
 
 
 def _kinds(end: PackEnd) -> Iterator[tuple[bytes, int]]:

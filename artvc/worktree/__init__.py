@@ -8,23 +8,26 @@ import importlib
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
+    from artvc.worktree.caches import Caches
     from artvc.worktree.comparing import WorktreeStatus, status
     from artvc.worktree.origins import Origin, origin_of, version_of
     from artvc.worktree.restoring import CheckoutResult, checkout, place_file
-    from artvc.worktree.taking import Intake, Snapshot, snapshot, take_in
+    from artvc.worktree.taking import Intake, Snapshot, entry_of, snapshot, take_in
     from artvc.worktree.walking import TEMPORARY, Found, Walk, mounts_of
 
 _PLACES: Final = {
+    "caches": ("Caches",),
     "comparing": ("WorktreeStatus", "status"),
     "origins": ("Origin", "origin_of", "version_of"),
     "restoring": ("CheckoutResult", "checkout", "place_file"),
-    "taking": ("Intake", "Snapshot", "snapshot", "take_in"),
+    "taking": ("Intake", "Snapshot", "entry_of", "snapshot", "take_in"),
     "walking": ("TEMPORARY", "Found", "Walk", "mounts_of"),
 }
 _WHERE: Final = {name: module for module, names in _PLACES.items() for name in names}
 
 __all__ = (
     "TEMPORARY",
+    "Caches",
     "CheckoutResult",
     "Found",
     "Intake",
@@ -33,6 +36,7 @@ __all__ = (
     "Walk",
     "WorktreeStatus",
     "checkout",
+    "entry_of",
     "mounts_of",
     "origin_of",
     "place_file",

@@ -313,7 +313,7 @@ class _Taking:
         cache, status = directory.cache, found.status
         known = self.caches.get(found) if cache is None else cache.get(directory.path, _base(found.path), status)
         if known is not None and self._ingest.has(known):
-            self._enter(directory, found, _entry(found, known))
+            self._enter(directory, found, entry_of(found, known))
             self._advance(known.size)
             return
         size = status.st_size
@@ -321,7 +321,7 @@ class _Taking:
         yield Source(found.disk, size, _Key(found, directory), self._earlier(found.path, size))
 
     def _take(self, directory: _Growing, found: Found, content: Content, status: os.stat_result) -> None:
-        entry = _entry(found, content)
+        entry = entry_of(found, content)
         self._enter(directory, found, entry)
         if directory.cache is None:
             self.caches.put(found, status, content, self._began)
@@ -345,7 +345,16 @@ def _base(path: str) -> str:
     return path.rpartition("/")[2]
 
 
-def _entry(found: Found, content: Content) -> Entry:
+def entry_of(found: Found, content: Content) -> Entry:
+    """The entry of a file.
+
+    Args:
+        found: where it is, and its status.
+        content: what was read of it.
+
+    Raises:
+        InvalidInput: its name can't be stored.
+    """
     try:
         names.check_path(found.path)
     except InvalidInput as exc:

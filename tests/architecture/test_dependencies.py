@@ -10,6 +10,7 @@ ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 # Used where they are installed, done without where they are not.
 OPTIONAL = {
+    "distributed",
     "fsspec",
     "lightning",
     "numpy",

@@ -29,6 +29,7 @@ ALLOWED = {
     ("sdk/workspace.py", "shutil.rmtree"): "and its removal",
     ("sync/sharing.py", "target.mkdir"): "the directory that a clone goes into",
     ("sync/sharing.py", "shutil.rmtree"): "and its removal where nothing came",
+    ("workers.py", "tempfile.TemporaryDirectory"): "the scratch store of a worker, outside of everything",
     ("worktree/unchanged.py", "os.write"): "pipes between processes",
     ("store/kernel.py", "os.sync"): "a checkout made durable; writes nothing",
     ("store/ingest.py", "os.open"): "source files, for reading",
