@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from artvc import provenance
-from artvc.errors import ArtvcError, Conflict, Damaged, InvalidInput, NotFound, StorageFull
+from artvc.errors import ArtvcError, Conflict, Damaged, InvalidInput, NotFound, StorageError, StorageFull
 from artvc.model.ids import Id, Kind
 from artvc.model.reach import Reach
 from artvc.repo import Repository
@@ -596,8 +596,20 @@ class Collection:
                 if age is None or abs(age) < max(self._request.grace, LEFTOVER_AGE):
                     continue
                 if began is None or os.stat(path).st_mtime_ns < began:
-                    self._repo.disk.discard(path)
+                    self._discard_all(path)
                     self.report.leftovers += not os.path.exists(path)
+
+    def _discard_all(self, path: str) -> None:
+        """Remove a file, or the directory that a fetch was killed in."""
+        disk = self._repo.disk
+        if not os.path.isdir(path) or os.path.islink(path):
+            disk.discard(path)
+            return
+        for here, _, files in os.walk(path, topdown=False):
+            for name in files:
+                disk.discard(os.path.join(here, name))
+            with contextlib.suppress(StorageError, FileNotFoundError):
+                disk.rmdir(here)
 
     def _trim_caches(self) -> None:
         """Keep the newest stat caches: there is one for each directory that was ever looked at."""

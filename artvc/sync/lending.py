@@ -13,7 +13,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
-from artvc.errors import ArtvcError, Damaged, NotFound
+from artvc.errors import ArtvcError, Damaged, NotFound, RemoteError
 from artvc.model import merkle
 from artvc.model.ids import Id, Kind
 from artvc.model.objects import Content, Entry, EntryKind
@@ -132,7 +132,7 @@ class Lender:
 
         Raises:
             NotFound: no remote has one of them.
-            RemoteError, RemoteDenied: by a remote, where no other has it.
+            RemoteError, RemoteDenied: by a remote, where no other has it; what arrived was kept.
             Damaged: what came is not what it should be; nothing of it was kept.
         """
         with self._lock:  # what two threads miss, the first one brings
@@ -226,9 +226,13 @@ class Lender:
         ranges = sorted(_ranges(tracking, wanted | bases, ranged=remote.ranged), key=lambda one: not one.holds(bases))
         self._planned(sum(one.end - one.start for one in ranges))
         with contextlib.closing(_Keeper(self._repo)) as keeper, contextlib.closing(_Waiting(self._repo)) as later:
-            for blocks, waiting in self._fetched(remote, ranges):
-                keeper.keep(blocks)
-                later.put(waiting)
+            try:
+                for blocks, waiting in self._fetched(remote, ranges):
+                    keeper.keep(blocks)
+                    later.put(waiting)
+            except RemoteError:
+                keeper.seal()  # what arrived need not come again
+                raise
             keeper.seal()
             if later:  # deltas that came before what they are differences to
                 for record in later:

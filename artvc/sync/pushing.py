@@ -10,8 +10,9 @@ import contextlib
 import os
 import random
 import time
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence, Set
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import BinaryIO, Final
 
@@ -44,6 +45,7 @@ from artvc.sync.tracking import Tracking
 _ATTEMPTS: Final = 100  # of others who were first each time
 _PAUSE: Final = 0.01  # seconds, before the second attempt; at most twice as much before each further one
 _LONGEST: Final = 2.0
+_FLIGHT: Final = 64 * 1024 * 1024  # bytes of packs that are sent at once, unless one has more
 _SOLID: Final = 256 * 1024
 _CHECKPOINT_EVERY: Final = 64  # transactions; of many names, so rarely that checkpoints stay small beside the log
 
@@ -176,13 +178,20 @@ def _upload(
         remote.upload(pack)
         advance(pack.size)
 
+    # A bucket's client holds a pack in memory while it sends it.
+    left, waiting, flying = deque(lacking), deque[tuple[int, Future[None]]](), 0
     with ThreadPoolExecutor(max(1, min(jobs, len(lacking) or 1)), "artvc-push") as pool:
-        futures = [pool.submit(send, one) for one in lacking]
         try:
-            for future in futures:
+            while left or waiting:
+                while left and len(waiting) < jobs and (not waiting or flying + left[0].size <= _FLIGHT):
+                    one = left.popleft()
+                    flying += one.size
+                    waiting.append((one.size, pool.submit(send, one)))
+                size, future = waiting.popleft()
                 future.result()
+                flying -= size
         finally:
-            for future in futures:
+            for _, future in waiting:
                 future.cancel()
     return lacking
 

@@ -26,7 +26,7 @@ from artvc.remotes import address, bucket, directory
 from artvc.remotes.base import Known, PieceKind
 from artvc.repo import Repository
 from artvc.store.fsio import Disk
-from artvc.sync import joining, pushing, sharing
+from artvc.sync import fetching, joining, pushing, sharing
 from artvc.sync.fetching import fetch
 from artvc.sync.merging import Renumbered
 from artvc.sync.sharing import Work
@@ -494,6 +494,29 @@ def test_what_the_remote_has_may_go_and_comes_again(team):
     assert one.files("data9")["f3"] == noise("9 3", 60_000)
     drop_local(one, keep=10**9)
     assert 0 < one.absent() < len(one.chunks())
+
+
+def test_gc_removes_what_a_fetch_that_was_killed_left(tmp_path, monkeypatch):
+    (tmp_path / "hub").mkdir()
+    team = Team(tmp_path, str(tmp_path / "hub"), {}, None)
+    one = team.new("one")
+    one.commit("a")
+    one.push()
+    two = team.new("two")
+    with monkeypatch.context() as patch:
+        patch.setattr(fetching._Quarantine, "__exit__", lambda *args: None)
+        patch.setattr(fetching._Quarantine, "admit", lambda *args: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            two.pull()
+    tmp = two.root / ".artvc" / "tmp"
+    (left,) = tmp.iterdir()
+    assert any(path.is_file() for path in left.rglob("*"))
+    maintenance.gc(two.repo, GcRequest(grace=0), now=now())
+    assert left.exists(), "it may be at work"
+    os.utime(left, (0, 0))
+    maintenance.gc(two.repo, GcRequest(grace=0), now=now())
+    assert list(tmp.iterdir()) == []
+    team.close()
 
 
 def test_what_only_we_have_never_goes(team):
