@@ -16,6 +16,7 @@ pytestmark = pytest.mark.slow
 # The plain ones always; the others, which take their time, where somebody asks for them.
 USUAL = ("daemon", "http", "ssh")
 KINDS = list(SERVERS) if os.environ.get("ARTVC_TEST_GIT_SERVERS") == "all" else list(USUAL)
+RACES = ("test_of_many_rivals_exactly_one_wins_each_number", "test_two_that_both_try_again_lose_nothing")
 
 
 @pytest.fixture(scope="module", params=KINDS)
@@ -34,7 +35,9 @@ class TestConformance(Conformance):
     rounds = 2
 
     @pytest.fixture
-    def place(self, server: GitServer, tmp_path: Path):
+    def place(self, server: GitServer, tmp_path: Path, request: pytest.FixtureRequest):
+        if "go-git" in request.node.name and request.node.originalname in RACES:
+            pytest.skip("go-git compares and moves a ref without a lock: of two pushes at once it may lose one")
         place, scratch = server.fresh(), tmp_path / "scratch"
         scratch.mkdir()
         yield lambda: remote_at(server, place, scratch)
