@@ -26,6 +26,7 @@ class Run:
 
     Attributes:
         seconds: wall time.
+        cpu: seconds of processors, its own and those of its children.
         peak: of its memory and that of its children, each by itself, bytes.
 
     Raises:
@@ -42,6 +43,7 @@ class Run:
         output = process.stdout.read()
         _, status, usage = os.wait4(process.pid, 0)
         self.seconds = time.perf_counter() - began
+        self.cpu = usage.ru_utime + usage.ru_stime
         self.peak = usage.ru_maxrss * 1024
         self.output = output.decode(errors="replace")
         process.stdout.close()

@@ -317,6 +317,7 @@ def with_credentials(environ: Mapping[str, str], user: str = USER, password: str
 
 # -- ssh ------------------------------------------------------------------------------------------------------
 
+# SHLVL: bash would read .bashrc for every command of a login's first shell, which costs more than the command.
 _SSHD = """
 ListenAddress {host}:{port}
 HostKey {root}/host_key
@@ -328,6 +329,7 @@ PasswordAuthentication no
 KbdInteractiveAuthentication no
 PermitRootLogin prohibit-password
 AcceptEnv GIT_PROTOCOL
+SetEnv SHLVL=2
 MaxStartups 100
 MaxSessions 100
 PrintMotd no

@@ -148,7 +148,7 @@ class GitRemote:
             return exc.why
         except Moved:  # it arrived, and its reply did not
             pass
-        with contextlib.suppress(Refused, Moved):
+        with contextlib.suppress(Refused, Moved, RemoteError):  # some servers can't remove refs; it is tiny
             self._wire.push(Update(ref, last.id, None), [])
         return None
 
@@ -287,7 +287,7 @@ class GitRemote:
             tip = self._newest()
             last = tip.last if tip else None
             if tip is not None and tip.last.number >= number:
-                return self._body(tip, number) == publication.transaction
+                return self._has(tip, number, transaction_id(body))
             if (last.number if last else 0) + 1 != number or (last.id if last else None) != publication.previous:
                 return False
             names = tip.names if tip else self._writing_names()
@@ -324,15 +324,17 @@ class GitRemote:
                 self._tip = _Tip(names, _Token(tip, step.number, layout.id_of(body)))
         return self._tip
 
-    def _body(self, tip: _Tip, number: int) -> bytes:
-        """The file of a transaction that is there."""
-        depth = tip.last.number - number + 1
-        meta = tip.names.meta
+    def _has(self, tip: _Tip, number: int, transaction: Id) -> bool:
+        """Whether a transaction is there under a number that is taken."""
+        if number == tip.last.number:
+            return transaction == tip.last.id
+        depth, meta = tip.last.number - number + _ATTEMPTS, tip.names.meta  # others may push meanwhile
         with self._wire.fetch([meta], lambda refs: refs.get(meta), limits=layout.META_LIMITS, depth=depth) as fetched:
-            if fetched.objects is None or fetched.wanted != tip.last.commit:
-                raise RemoteError(f"{self.url} moved while it was read", hint="push again")
-            steps = layout.chain(fetched.objects, tip.last.commit, most=depth)
-            return layout.read_transaction(fetched.objects, steps[0])
+            if fetched.objects is None or fetched.wanted is None:
+                raise self._lost(number)
+            steps = layout.chain(fetched.objects, fetched.wanted, most=depth)
+            bodies = [layout.read_transaction(fetched.objects, step) for step in steps if step.number == number]
+            return [transaction] == list(map(layout.id_of, bodies))
 
     def _declined(self, refused: Refused) -> RemoteError:
         return RemoteDenied(f"{self.url} declines the push: {refused.why}", hint="its settings or hooks forbid it")
