@@ -8,9 +8,10 @@
     token      what the remote wants to be given back, and a hash of the packs noted when it was
     unreached  ids of metadata objects that the remote's names did not lead to: below them nothing was looked at
 
-All but the base and ``sent`` can be had again from the remote; so nothing else here is made durable, and what is
-damaged is dropped and fetched anew.  Where it is stale, more is sent or asked for than would be needed, never less: a
-push looks at the remote first.  Several processes may fetch and merge at once: a merge keeps to one copy of the
+All but the base and ``sent`` can be had again from the remote; so nothing but those and where data lies is made
+durable, and what is damaged is dropped and fetched anew.  Where it is stale, more is sent or asked for than would be
+needed, never less: a push looks at the remote first.  Several processes may fetch and merge at once: a merge keeps to
+one copy of the
 remote's refs, and what was agreed on only goes forward.
 """
 
@@ -89,9 +90,8 @@ class Tracking:
             return
         try:
             self.log.state()
-        except Damaged:
-            self.forget()
-            self.make()
+        except Damaged:  # where data lies stays known
+            self._forget_log()
         self.data.refresh()
         self.metadata.refresh()
         self._refresh_sent()
@@ -160,16 +160,23 @@ class Tracking:
 
     def forget(self) -> None:
         """Drop all notes, but for what both sides agreed on and what workers sent."""
-        for what in ("refs", "data", "metadata", "data-index", "metadata-index"):
-            with contextlib.suppress(FileNotFoundError):
-                for name in self._disk.listdir(self._path(what)):
-                    self._disk.discard(self._path(what, name))
-        for name in ("token", "unreached"):
-            self._disk.discard(self._path(name))
-        self.log = RefLog(self._disk, self._root)
+        self._empty("data", "metadata", "data-index", "metadata-index")
+        self._disk.discard(self._path("unreached"))
+        self._forget_log()
         self.data, self.metadata = self._index("data"), self._index("metadata")
         self._ends.clear()
         self._loaded = False
+
+    def _forget_log(self) -> None:
+        self._empty("refs")
+        self._disk.discard(self._path("token"))
+        self.log = RefLog(self._disk, self._root)
+
+    def _empty(self, *directories: str) -> None:
+        for what in directories:
+            with contextlib.suppress(FileNotFoundError):
+                for name in self._disk.listdir(self._path(what)):
+                    self._disk.discard(self._path(what, name))
 
     def remove(self) -> None:
         """Drop everything about the remote."""
@@ -189,7 +196,9 @@ class Tracking:
         """
         _check_end(pack, end, metadata=metadata)
         where = "metadata" if metadata else "data"
-        self._disk.write_file(self._path(where, pack.hex() + PACK_SUFFIX), end, tmp=self._tmp, durable=False)
+        # Our names may soon need chunks of which only this note knows where they are.
+        durable = not metadata
+        self._disk.write_file(self._path(where, pack.hex() + PACK_SUFFIX), end, tmp=self._tmp, durable=durable)
 
     def drop_index(self, pack: Id) -> None:
         """Note that the remote has a pack no more."""

@@ -218,6 +218,7 @@ def cache_of(desk) -> StatCache:
 
 
 def test_a_helper_that_dies_only_costs_time(desk, monkeypatch):
+    monkeypatch.setattr(unchanged.threading, "active_count", lambda: 1)  # whatever other tests left running
     monkeypatch.setattr(unchanged, "_WORTH", 1)
     monkeypatch.setattr(unchanged, "_PIECE", 1)
     aged(desk)
@@ -232,6 +233,7 @@ def test_a_helper_that_dies_only_costs_time(desk, monkeypatch):
 
 
 def test_helpers_find_what_one_process_finds(desk, monkeypatch):
+    monkeypatch.setattr(unchanged.threading, "active_count", lambda: 1)
     monkeypatch.setattr(unchanged, "_WORTH", 1)
     monkeypatch.setattr(unchanged, "_PIECE", 2)
     aged(desk)

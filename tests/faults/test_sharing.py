@@ -306,7 +306,7 @@ def test_power_cuts(places: Places, arena: Path, record_property) -> None:
             continue
         at = next((number for number, (_, end) in enumerate(marks) if cut < end), len(STORY))
         found = list(model.states(12 if FULL else 2, rng))
-        for state in found if FULL else rng.sample(found, min(len(found), 3)):
+        for state in rng.sample(found, min(len(found), 8 if FULL else 3)):
             key = (signature(state), at)
             if key in seen:
                 continue
