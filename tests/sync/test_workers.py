@@ -5,6 +5,7 @@ import itertools
 import multiprocessing
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -25,6 +26,7 @@ from artvc.sync import sharing
 from artvc.sync.sharing import Work
 from artvc.sync.tracking import Tracking
 from artvc.workers import commit_with, do_task, publish
+from tests.faults.faulty_disk import Cut, DyingDisk, Killed, PointDisk
 from tests.remotes.bucket_server import Answer, serving
 
 SETTINGS = Settings(sync=False, author_name="Ada", author_email="ada@example.com")
@@ -289,6 +291,50 @@ def test_what_an_abandoned_commit_had_sent_is_forgotten_by_a_push_with_nothing_t
         sharing.push_to(repo, "origin", work(), settled={})
         assert not Tracking(repo, "origin").sent()
         sharing.remove_remote(repo, "origin")
+
+
+@pytest.mark.slow
+def test_killed_at_any_operation_nothing_that_counts_is_lost_and_running_again_completes_it(
+    tmp_path, server, monkeypatch
+):
+    for name, value in server.environment().items():
+        monkeypatch.setenv(name, value)
+    files, place, at_first = tmp_path / "files", f"s3://{server.bucket}/models", tmp_path / "at first"
+    files.mkdir()
+    (files / "a").write_text("text")
+    (files / "big").write_bytes(random.Random(7).randbytes(200_000))
+    repository(at_first, place).close()
+    objects = dict(server.objects)
+
+    def act(root: Path, disk: PointDisk) -> None:
+        with Repository.open(root, SETTINGS, disk) as repo:
+            publish(repo, spread(repo, files, "threads:1"), "origin", work())
+
+    shutil.copytree(at_first, tmp_path / "count")
+    counting = PointDisk()
+    act(tmp_path / "count", counting)
+    points = [Cut(at, part) for at in range(counting.count) for part in ("before", "after")]
+    if os.environ.get("ARTVC_FAULTS") != "full":
+        points = random.Random(3).sample(points, 10)
+    committed = 0
+    for number, cut in enumerate(points):
+        root = tmp_path / f"killed {number}"
+        shutil.copytree(at_first, root)
+        server.objects = dict(objects)
+        disk = DyingDisk(cut)
+        with contextlib.suppress(Killed):
+            act(root, disk)
+        disk.bury()
+        with Repository.open(root, SETTINGS) as repo:
+            assert not fsck(repo, absent=sharing.on_a_remote(repo)).problems, cut
+            if repo.versions("uncategorized", "data"):
+                committed += 1
+                sharing.push_to(repo, "origin", work(), settled={})
+                cloned(tmp_path / f"clone {number}", place, files)
+            publish(repo, spread(repo, files), "origin", work())
+            assert len(repo.versions("uncategorized", "data")) == 1, cut
+        cloned(tmp_path / f"clone again {number}", place, files)
+    assert 0 < committed < len(points)
 
 
 # -- workers that fail -------------------------------------------------------------------------------------
