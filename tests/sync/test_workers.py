@@ -9,7 +9,9 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -457,6 +459,29 @@ def test_a_git_repository_is_no_place_for_workers(tmp_path, files):
         repo.set_config("remote.origin.url", "https://example.com/x.git")
         with pytest.raises(InvalidInput, match="git"):
             spread(repo, files)
+
+
+def test_scratch_stores_of_killed_workers_are_removed_and_those_in_use_are_not(
+    tmp_path, files, directory, many_tasks, monkeypatch
+):
+    scratch = tmp_path / "tmp"
+    (scratch / "artvc-worker-dead" / ".artvc").mkdir(parents=True)
+    (scratch / "another's").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(scratch))
+    seen = []
+
+    def run(task):
+        with ThreadPoolExecutor(1) as other, workers_module._scratch() as mine:
+            other.submit(worker.run, task).result()  # tidies while this one is in use
+            assert mine.is_dir()
+        report = worker.run(task)
+        seen.append(sorted(one.name for one in scratch.iterdir() if one.name in ("artvc-worker-dead", "another's")))
+        return report
+
+    with repository(tmp_path / "repo", directory) as repo:
+        spread(repo, files, run=run)
+    assert seen and all(one == ["another's"] for one in seen)
+    assert os.listdir(scratch) == ["another's"]
 
 
 def test_worker_processes_end_with_the_one_that_started_them(tmp_path):
