@@ -12,7 +12,9 @@ are changed, here and then on the remote; what packs hold that are there but not
 """
 
 import contextlib
+import fcntl
 import os
+import shutil
 import socket
 import stat
 import tempfile
@@ -53,6 +55,7 @@ _DASK_AHEAD: Final = 512
 _DASK_PATIENCE: Final = 10  # seconds until a scheduler must answer
 _WORKERS: Final = 256
 _KNOWN: Final = 200_000  # ids that go with a task
+_SCRATCH: Final = "artvc-worker-"
 _SENDING: Final = 2  # packs of one task on their way at once
 
 
@@ -112,8 +115,8 @@ def do_task(task: Task, *, environ: Mapping[str, str]) -> Report:
                 f"the worker ({worker}) has artvc {__version__}, and this is {task['version']}",
                 hint=f"install artvc {task['version']} on all workers",
             )
-        with tempfile.TemporaryDirectory(prefix="artvc-worker-", ignore_cleanup_errors=True) as scratch:
-            _take_in(task, Path(scratch), environ, report)
+        with _scratch() as scratch:
+            _take_in(task, scratch, environ, report)
     except ArtvcError as exc:
         message, hint = exc.message, exc.hint
         lacking = [name for name in task["variables"] if not environ.get(name)]
@@ -123,6 +126,30 @@ def do_task(task: Task, *, environ: Mapping[str, str]) -> Report:
             message = f"{message} (worker {worker})"
         report["failure"] = (type(exc).__name__, message, hint)
     return report
+
+
+@contextlib.contextmanager
+def _scratch() -> Iterator[Path]:
+    """A directory that is locked while it is used; those of workers that were killed are removed first."""
+    for left in Path(tempfile.gettempdir()).glob(f"{_SCRATCH}*"):
+        with contextlib.suppress(OSError), contextlib.ExitStack() as stack:
+            fd = _open_directory(left)
+            stack.callback(os.close, fd)
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(left, ignore_errors=True)
+    with contextlib.ExitStack() as stack:
+        made = None
+        while made is None or not made.is_dir():  # else another worker took it for a dead one's before it was locked
+            made = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix=_SCRATCH, ignore_cleanup_errors=True)))
+            with contextlib.suppress(OSError):  # where there are no locks, nobody removes it either
+                fd = _open_directory(made)
+                stack.callback(os.close, fd)
+                fcntl.flock(fd, fcntl.LOCK_EX)
+        yield made
+
+
+def _open_directory(path: Path) -> int:
+    return os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
 
 
 def _take_in(task: Task, scratch: Path, environ: Mapping[str, str], report: Report) -> None:

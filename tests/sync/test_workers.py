@@ -5,10 +5,13 @@ import itertools
 import multiprocessing
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -25,6 +28,7 @@ from artvc.sync import sharing
 from artvc.sync.sharing import Work
 from artvc.sync.tracking import Tracking
 from artvc.workers import commit_with, do_task, publish
+from tests.faults.faulty_disk import Cut, DyingDisk, Killed, PointDisk
 from tests.remotes.bucket_server import Answer, serving
 
 SETTINGS = Settings(sync=False, author_name="Ada", author_email="ada@example.com")
@@ -291,6 +295,50 @@ def test_what_an_abandoned_commit_had_sent_is_forgotten_by_a_push_with_nothing_t
         sharing.remove_remote(repo, "origin")
 
 
+@pytest.mark.slow
+def test_killed_at_any_operation_nothing_that_counts_is_lost_and_running_again_completes_it(
+    tmp_path, server, monkeypatch
+):
+    for name, value in server.environment().items():
+        monkeypatch.setenv(name, value)
+    files, place, at_first = tmp_path / "files", f"s3://{server.bucket}/models", tmp_path / "at first"
+    files.mkdir()
+    (files / "a").write_text("text")
+    (files / "big").write_bytes(random.Random(7).randbytes(200_000))
+    repository(at_first, place).close()
+    objects = dict(server.objects)
+
+    def act(root: Path, disk: PointDisk) -> None:
+        with Repository.open(root, SETTINGS, disk) as repo:
+            publish(repo, spread(repo, files, "threads:1"), "origin", work())
+
+    shutil.copytree(at_first, tmp_path / "count")
+    counting = PointDisk()
+    act(tmp_path / "count", counting)
+    points = [Cut(at, part) for at in range(counting.count) for part in ("before", "after")]
+    if os.environ.get("ARTVC_FAULTS") != "full":
+        points = random.Random(3).sample(points, 10)
+    committed = 0
+    for number, cut in enumerate(points):
+        root = tmp_path / f"killed {number}"
+        shutil.copytree(at_first, root)
+        server.objects = dict(objects)
+        disk = DyingDisk(cut)
+        with contextlib.suppress(Killed):
+            act(root, disk)
+        disk.bury()
+        with Repository.open(root, SETTINGS) as repo:
+            assert not fsck(repo, absent=sharing.on_a_remote(repo)).problems, cut
+            if repo.versions("uncategorized", "data"):
+                committed += 1
+                sharing.push_to(repo, "origin", work(), settled={})
+                cloned(tmp_path / f"clone {number}", place, files)
+            publish(repo, spread(repo, files), "origin", work())
+            assert len(repo.versions("uncategorized", "data")) == 1, cut
+        cloned(tmp_path / f"clone again {number}", place, files)
+    assert 0 < committed < len(points)
+
+
 # -- workers that fail -------------------------------------------------------------------------------------
 
 
@@ -411,6 +459,29 @@ def test_a_git_repository_is_no_place_for_workers(tmp_path, files):
         repo.set_config("remote.origin.url", "https://example.com/x.git")
         with pytest.raises(InvalidInput, match="git"):
             spread(repo, files)
+
+
+def test_scratch_stores_of_killed_workers_are_removed_and_those_in_use_are_not(
+    tmp_path, files, directory, many_tasks, monkeypatch
+):
+    scratch = tmp_path / "tmp"
+    (scratch / "artvc-worker-dead" / ".artvc").mkdir(parents=True)
+    (scratch / "another's").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(scratch))
+    seen = []
+
+    def run(task):
+        with ThreadPoolExecutor(1) as other, workers_module._scratch() as mine:
+            other.submit(worker.run, task).result()  # tidies while this one is in use
+            assert mine.is_dir()
+        report = worker.run(task)
+        seen.append(sorted(one.name for one in scratch.iterdir() if one.name in ("artvc-worker-dead", "another's")))
+        return report
+
+    with repository(tmp_path / "repo", directory) as repo:
+        spread(repo, files, run=run)
+    assert seen and all(one == ["another's"] for one in seen)
+    assert os.listdir(scratch) == ["another's"]
 
 
 def test_worker_processes_end_with_the_one_that_started_them(tmp_path):
