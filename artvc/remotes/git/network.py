@@ -58,6 +58,8 @@ _DENIED: Final = (
     "permission denied", "host key verification failed", "access denied", "authentication failed", "not permitted",
     "forbidden", "http resp 403", "not allowed", "read-only", "unauthorized", "service not enabled",
 )  # fmt: skip
+# What comes of telling a server what is here that does not listen, such as go-git's: it sends all of it at once.
+_NO_HAVE: Final = ("length prefix: b'PACK'", "Broken pipe")
 _PASSING: Final = ("http resp 5", "http resp 429", "http resp 408", "not our ref", "timed out", "reset by peer")
 
 
@@ -179,9 +181,17 @@ class NetworkWire:
         try:
             done = client.fetch_pack(self._path.encode(), wants, walker, take, ref_prefix=list(prefixes), depth=depth)
         except GitProtocolError as exc:
-            if depth is None or "shallow" not in str(exc):
+            if depth is not None and "shallow" in str(exc):
+                depth = None
+            elif have is not None and any(part in str(exc) for part in _NO_HAVE):
+                have = None
+            else:
                 raise
-            return self._fetch(self._door.client(), prefixes, choose, limits, have, None, stack)
+            again = self._door.client()
+            try:
+                return self._fetch(again, prefixes, choose, limits, have, depth, stack)
+            finally:
+                self._door.end(again)
         self._check_format(done.object_format)
         return Fetched(refs, wanted, ReceivedPack(self._disk, fd, limits) if wanted else None)
 
