@@ -11,8 +11,7 @@
 All but the base and ``sent`` can be had again from the remote; so nothing but those and where data lies is made
 durable, and what is damaged is dropped and fetched anew.  Where it is stale, more is sent or asked for than would be
 needed, never less: a push looks at the remote first.  Several processes may fetch and merge at once: a merge keeps to
-one copy of the
-remote's refs, and what was agreed on only goes forward.
+one copy of the remote's refs, and what was agreed on only goes forward.
 """
 
 import contextlib
