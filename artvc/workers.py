@@ -262,7 +262,7 @@ class _Sender:
 # -- executors ---------------------------------------------------------------------------------------------
 
 
-class _Workers(NamedTuple):
+class Workers(NamedTuple):
     """An executor, and how many tasks it is given ahead."""
 
     executor: Executor
@@ -270,7 +270,7 @@ class _Workers(NamedTuple):
 
 
 @contextlib.contextmanager
-def opened(spec: str) -> Iterator[_Workers]:
+def opened(spec: str) -> Iterator[Workers]:
     """The executor that some words mean: ``threads:N``, ``processes:N`` or ``dask://HOST:PORT``.
 
     Raises:
@@ -280,7 +280,7 @@ def opened(spec: str) -> Iterator[_Workers]:
     kind, colon, rest = spec.partition(":")
     if kind == "dask" and rest.startswith("//"):
         with _dask(rest[2:]) as executor:
-            yield _Workers(executor, _DASK_AHEAD)
+            yield Workers(executor, _DASK_AHEAD)
         return
     if kind not in ("threads", "processes") or not colon:
         raise InvalidInput(f"no such executor: {spec!r}", hint="write threads:N, processes:N or dask://HOST:PORT")
@@ -288,7 +288,7 @@ def opened(spec: str) -> Iterator[_Workers]:
         raise InvalidInput(f"number of workers must be 1 to {_WORKERS}, not {rest!r}")
     executor = _processes(int(rest)) if kind == "processes" else ThreadPoolExecutor(int(rest), "artvc-worker")
     try:
-        yield _Workers(executor, int(rest) * _AHEAD)
+        yield Workers(executor, int(rest) * _AHEAD)
     finally:
         executor.shutdown(cancel_futures=True)
 
@@ -437,7 +437,7 @@ class _Gathering:
     def gather(
         self,
         mounts: Sequence[tuple[str, str]],
-        workers: _Workers,
+        workers: Workers,
         run: Run,
         *,
         url: str,
