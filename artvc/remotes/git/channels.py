@@ -188,7 +188,7 @@ class ProgramChannel(Channel):
         threading.Thread(target=self._listen, args=(self._program.stderr,), name="artvc-ssh", daemon=True).start()
 
     def _listen(self, source: Any) -> None:
-        with contextlib.suppress(OSError, ValueError):
+        with source, contextlib.suppress(OSError, ValueError):
             while piece := source.read(_SAID):
                 self._tail += piece
                 del self._tail[:-_SAID]

@@ -148,7 +148,7 @@ class GitRemote:
             return exc.why
         except Moved:  # it arrived, and its reply did not
             pass
-        with contextlib.suppress(Refused, Moved):
+        with contextlib.suppress(Refused, Moved, RemoteError):  # some servers can't remove refs; it is tiny
             self._wire.push(Update(ref, last.id, None), [])
         return None
 
