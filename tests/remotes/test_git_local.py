@@ -9,6 +9,7 @@ import pytest
 from artvc.errors import Damaged, NotFound, RemoteError
 from artvc.remotes.git.local import LocalRemote, LocalWire
 from artvc.remotes.git.objects import BLOB, Entry, GitObject, Limits, commit, streamed, tree, whole
+from artvc.remotes.git.packfiles import ObjectFiles
 from artvc.remotes.git.wire import Moved, Update
 from artvc.store.fsio import Disk
 from tests.remotes.conformance import Conformance, bytes_of, read
@@ -160,15 +161,38 @@ class TestConformance(Conformance):
 @pytest.mark.parametrize(
     "again", [None, ["-F"], ["-F", "-c", "core.compression=0"]], ids=["ours", "deflated", "stored"]
 )
-def test_parts_of_a_pack_however_git_has_stored_it(root, environ, make, again):
+def test_parts_of_a_pack_however_git_has_stored_it(root, environ, make, again, monkeypatch):
     """As artvc wrote it; deflated anew; and stored by git, in blocks of other lengths."""
-    remote, pack = LocalRemote(wire_of(root), {}), make.data(1_000_000)
+    remote, pack = LocalRemote(wire_of(root), {}), make.data(2_500_000)
     remote.upload(pack)
     body = bytes_of(pack)
-    if again is not None:
+    if again is None:
+        inflated = ObjectFiles._inflated
+
+        def small(self, fd, path, start, size):
+            assert size < 1000, "all before the part is inflated"
+            yield from inflated(self, fd, path, start, size)
+
+        monkeypatch.setattr(ObjectFiles, "_inflated", small)
+    else:
         options = [word for word in again if word != "-F"]
         git(*options, "repack", "--quiet", "-adF", environ=environ, cwd=root)
-    edges = sorted({0, 1, 65534, 65535, 65536, 131070, 16 * 65535, 15 * 65535 + 1, pack.size - 1, pack.size})
+    edges = sorted(
+        {
+            0,
+            1,
+            65534,
+            65535,
+            65536,
+            131070,
+            16 * 65535,
+            1 << 20,
+            (1 << 20) + 1,
+            31 * 65535 + 1,
+            pack.size - 1,
+            pack.size,
+        }
+    )
     for start, end in itertools.combinations([one for one in edges if one <= pack.size], 2):
         assert read(remote, pack, start, end) == body[start:end]
     for start in (0, 70_000, pack.size):

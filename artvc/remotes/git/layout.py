@@ -21,6 +21,7 @@ from artvc.model.ids import Id, transaction_id
 from artvc.remotes.base import Publication, Upload
 from artvc.remotes.git.objects import (
     BLOB,
+    STORED_PIECE,
     Entry,
     GitObject,
     Limits,
@@ -41,7 +42,6 @@ _TRANSACTIONS, _METADATA, _INDEXES = b"refs", b"meta", b"index"
 _TIME: Final = 946_684_800  # of all commits, that is of none: ids depend on contents alone
 _DIGITS: Final = 20
 _CONTENT_AT: Final = 9
-_READ: Final = 1024 * 1024
 _SMALL: Final = 1024 * 1024  # a push with fewer bytes need not be padded
 _FORMAT_BYTES: Final = 64 * 1024
 
@@ -159,7 +159,7 @@ def _pack_blob(pack: Upload, content: int) -> GitObject:
 
 def _chunks(pack: Upload) -> Iterator[bytes]:
     with pack.open() as source:
-        while piece := source.read(_READ):
+        while piece := source.read(STORED_PIECE):
             yield piece
 
 

@@ -34,7 +34,8 @@ PACK_TRAILER: Final = 20
 # on (receive.unpackLimit) it keeps the pack as it came.
 UNPACK_LIMIT: Final = 100
 _PIECE: Final = 1024 * 1024
-_STORED: Final = 65535  # the most that a stored deflate block holds
+STORED: Final = 65535  # the most that a stored deflate block holds
+STORED_PIECE: Final = 16 * STORED  # whose blocks are all full, which makes parts of them easy to find
 _MEMORY: Final = 32 * 1024 * 1024  # of resolved deltas that may be bases of more
 _CHAIN: Final = 4096  # deltas on deltas
 _SIGNS: Final = frozenset(b"0123456789abcdef")
@@ -139,11 +140,11 @@ def stored(one: GitObject) -> Iterator[bytes]:
     for chunk in one.chunks():
         checksum = zlib.adler32(chunk, checksum)
         view = memoryview(chunk)
-        for start in range(0, len(view), _PIECE):
+        for start in range(0, len(view), STORED_PIECE):
             parts: list[bytes | memoryview] = []
-            piece = view[start : start + _PIECE]
-            for at in range(0, len(piece), _STORED):
-                block = piece[at : at + _STORED]
+            piece = view[start : start + STORED_PIECE]
+            for at in range(0, len(piece), STORED):
+                block = piece[at : at + STORED]
                 left -= len(block)
                 if left < 0:
                     raise Damaged(f"object {one.id.decode()} became longer while it was sent")

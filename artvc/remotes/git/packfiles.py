@@ -19,7 +19,7 @@ from typing import Final, NamedTuple
 
 from artvc.errors import Damaged
 from artvc.remotes.git.gitdir import GitDirectory
-from artvc.remotes.git.objects import GitObject, apply_delta, stored
+from artvc.remotes.git.objects import STORED, GitObject, apply_delta, stored
 
 ID_BYTES: Final = 20
 _KINDS: Final = {1: b"commit", 2: b"tree", 3: b"blob", 4: b"tag"}
@@ -28,8 +28,7 @@ _OFFSET_DELTA: Final = 6
 _REF_DELTA: Final = 7
 _READ: Final = 256 * 1024
 _PIECE: Final = 1024 * 1024
-_BLOCK: Final = 65535  # the most that a stored deflate block holds, behind 5 bytes
-_STEP: Final = _BLOCK + 5
+_STEP: Final = STORED + 5  # from one stored block to the next
 _BLOCKS: Final = 16  # read at once
 _HEADER_BYTES: Final = 64  # of an object in a pack: its size, and where its base is
 _LOOSE_HEADER: Final = 64
@@ -321,12 +320,12 @@ class ObjectFiles:
         if len(head) < 2 or head[0] & 15 != 8 or head[1] & 32 or (head[0] << 8 | head[1]) % 31:
             return
         while start < end:
-            first, last = start // _BLOCK, min(start // _BLOCK + _BLOCKS, (end - 1) // _BLOCK + 1)
+            first, last = start // STORED, min(start // STORED + _BLOCKS, (end - 1) // STORED + 1)
             data = memoryview(self._disk.read_at(fd, (last - first) * _STEP, base + 2 + first * _STEP))
             parts: list[memoryview] = []
             for number in range(first, last):
-                begin, at = number * _BLOCK, (number - first) * _STEP
-                length = min(_BLOCK, size - begin)
+                begin, at = number * STORED, (number - first) * _STEP
+                length = min(STORED, size - begin)
                 if data[at : at + 5] != struct.pack("<BHH", begin + length == size, length, length ^ 0xFFFF):
                     break
                 parts.append(data[at + 5 + max(start - begin, 0) : at + 5 + min(end - begin, length)])
@@ -334,7 +333,7 @@ class ObjectFiles:
             start += len(piece)
             if piece:
                 yield piece
-            if start < min(end, last * _BLOCK):
+            if start < min(end, last * STORED):
                 return
 
     def _resolved(self, path: str, offset: int, limit: int) -> tuple[bytes, bytes]:
