@@ -218,6 +218,20 @@ def test_credentials_go_to_their_host_alone(server, tmp_path):
         assert heard == [None]
 
 
+def test_a_helper_of_git_gives_credentials(make, tmp_path):
+    (tmp_path / "server").mkdir()
+    with git_servers.http(tmp_path / "server", private=True) as private:
+        url, data = private.fresh().url, make.data(2_000_000)
+        with pytest.raises(RemoteDenied, match="there are none"):
+            client(url, tmp_path, private.environ).packs()
+        with pytest.raises(RemoteDenied, match="does not accept"):
+            client(url, tmp_path, git_servers.with_credentials(private.environ, password="wrong")).packs()
+        remote = client(url, tmp_path, git_servers.with_credentials(private.environ))
+        remote.upload(data)
+        publish_all(remote, [make.next(indexes=[data])])
+        assert read(remote, data) == bytes_of(data)
+
+
 # -- what strangers answer ----------------------------------------------------------------------------------
 
 
