@@ -230,6 +230,7 @@ class Lender:
                 for blocks, waiting in self._fetched(remote, ranges):
                     keeper.keep(blocks)
                     later.put(waiting)
+                    del blocks, waiting  # before the next ones come
             except RemoteError:
                 keeper.seal()  # what arrived need not come again
                 raise
@@ -255,6 +256,7 @@ class Lender:
                         waiting.append((one.size, pool.submit(self._fetch, remote, one)))
                     size, future = waiting.popleft()
                     yield future.result()
+                    del future  # what came is as large as a pack, and the next one comes now
                     flying -= size
             finally:
                 for _, future in waiting:

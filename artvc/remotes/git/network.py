@@ -250,11 +250,11 @@ class NetworkWire:
             return NotFound(f"there is no git repository {self.url}", hint="make it on the host first"), False
         if isinstance(exc, HTTPUnauthorized):
             return RemoteDenied(f"{self.url} wants credentials", hint=HINT), False
+        if any(part in words for part in _MISSING):
+            return NotFound(shown, hint="make the repository on the host first, or check its name"), False
         if any(part in words for part in _DENIED):
             hint = "does 'git ls-remote' of it work? an ssh key must be loaded, and the host be known" if said else HINT
             return RemoteDenied(shown, hint=hint), False
-        if any(part in words for part in _MISSING):
-            return NotFound(shown, hint="make the repository on the host first, or check its name"), False
         if isinstance(exc, socket.gaierror):
             return RemoteError(f"{self.url}: no such host", hint="check the address and the network"), False
         if isinstance(exc, SendPackError):
@@ -371,14 +371,20 @@ class _ChannelClient(_Checked, TraditionalGitClient):
         super().__init__(thin_packs=False, quiet=True)
         self._open_channel = open_channel
         self.channel: Channel | None = None
+        self._protocol: Protocol | None = None
 
     def _connect(self, cmd: bytes, path: str | bytes, protocol_version: int | None = None) -> Any:
         version = 2 if cmd == b"upload-pack" and protocol_version is None else protocol_version or 0
         self.protocol_version = version
         text = path.decode() if isinstance(path, bytes) else path
         channel = self.channel = self._open_channel(cmd.decode(), text, version)
-        protocol = Protocol(channel.read, channel.write, channel.close, shutdown_write=channel.finish_writing)
-        return protocol, channel.can_read, None
+        self._protocol = Protocol(channel.read, channel.write, channel.close, shutdown_write=channel.finish_writing)
+        return self._protocol, channel.can_read, None
+
+    def end(self) -> None:
+        """Close what is open; dulwich does so only where nothing failed."""
+        if self._protocol is not None:
+            self._protocol.close()
 
 
 class _ChannelDoor(_Door):
@@ -399,9 +405,9 @@ class _ChannelDoor(_Door):
         return client.channel.said() if isinstance(client, _ChannelClient) and client.channel else ""
 
     def end(self, client: GitClient) -> None:
-        if isinstance(client, _ChannelClient) and client.channel is not None:
+        if isinstance(client, _ChannelClient):
             with contextlib.suppress(OSError):
-                client.channel.close()
+                client.end()
 
 
 class _GitDoor(_ChannelDoor):
@@ -416,7 +422,11 @@ class _GitDoor(_ChannelDoor):
         asked = f"git-{service} {path.removeprefix('/') if path.startswith('/~') else path}\0host={place}\0"
         asked += f"\0version={version}\0" if version else ""
         line = asked.encode()
-        channel.write(b"%04x" % (len(line) + 4) + line)
+        try:
+            channel.write(b"%04x" % (len(line) + 4) + line)
+        except BaseException:
+            channel.close()
+            raise
         return channel
 
 
