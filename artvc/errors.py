@@ -84,6 +84,10 @@ class NotFound(CommError, ValueError):
     kind = "not-found"
 
 
+class FileMissing(NotFound, FileNotFoundError):
+    """There is no such file at an ``artvc://`` path; fsspec and what reads through it know FileNotFoundError."""
+
+
 class RemoteError(CommError):
     """A remote could not be reached, or did not do its part; what had arrived there stays and is not sent again."""
 

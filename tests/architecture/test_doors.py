@@ -60,7 +60,7 @@ SILENT = [
     path
     for path in MODULES
     if path.parent.name not in {"cli", "integrations", "sdk", "shim_path"}
-    and path.name not in {"settings.py", "shim.py", "__init__.py"}
+    and path.name not in {"filesystem.py", "settings.py", "shim.py", "__init__.py"}
 ]
 
 

@@ -183,7 +183,7 @@ class GitRemote:
                     raise self._lost(known.number)
                 return
             if token is not None and fetched.objects is None:
-                if known.number > token.number:
+                if known.number > token.number or (known.number == token.number and known.head not in {None, token.id}):
                     raise self._lost(known.number)
                 self._tip = _Tip(names, token)
                 yield Piece(PieceKind.TOKEN, 0, None, iter([token.written()]))
@@ -206,7 +206,11 @@ class GitRemote:
             raise _Behind
         if steps[-1].number < known.number:
             raise self._lost(known.number)
-        last = _Token(tip, steps[-1].number, layout.id_of(layout.read_transaction(objects, steps[-1])))
+        last = _Token(tip, steps[-1].number, _id_in(objects, steps[-1]))
+        if known.head is not None:
+            for step in steps:
+                if step.number == known.number and _id_in(objects, step) != known.head:
+                    raise self._lost(known.number)
         for step in steps:
             if step.number > known.number:
                 yield Piece(PieceKind.TRANSACTION, step.number, None, iter([layout.read_transaction(objects, step)]))
@@ -400,3 +404,8 @@ def _cut(pieces: Iterator[bytes], start: int, end: int | None) -> Iterator[bytes
             return
     if start > at or (end is not None and end > at):
         raise Damaged(f"a pack has only {at} bytes")
+
+
+def _id_in(objects: Objects, step: layout.Step) -> Id:
+    """The id of the transaction that a commit of the chain brought."""
+    return layout.id_of(layout.read_transaction(objects, step))
