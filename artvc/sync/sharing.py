@@ -3,6 +3,7 @@
 import contextlib
 import os
 import shutil
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -365,12 +366,15 @@ def attach(repo: Repository, work: Work) -> None:
         return
     lender: Lender | None = None
     process = os.getpid()
+    lock = threading.RLock()  # what one thread waits for is often what the next one wants
 
     def lend(wanted: Sequence[Id]) -> None:
-        nonlocal lender, process
-        if lender is None or process != os.getpid():  # connections don't survive a fork
-            lender, process = lender_of(repo, work), os.getpid()
-        lender.bring(wanted)
+        nonlocal lender, process, lock
+        if process != os.getpid():  # connections don't survive a fork, and the lock may be held for ever
+            lender, process, lock = None, os.getpid(), threading.RLock()
+        with lock:
+            lender = lender or lender_of(repo, work)
+            lender.bring(wanted)
 
     repo.objects.lend = lend
 
