@@ -24,6 +24,7 @@ A ref is a name and a small JSON object:
 import json
 import os
 import re
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
@@ -165,6 +166,7 @@ class RefLog:
         self._state = RefState()
         self._loaded = False
         self._checkpoint = 0
+        self._reading = threading.RLock()  # two threads would fold the same transaction twice
 
     def state(self) -> RefState:
         """The present state, read from disk as far as it is new.
@@ -172,10 +174,11 @@ class RefLog:
         Raises:
             Damaged: a transaction is damaged or missing; the message names the file.
         """
-        if not self._loaded:
-            self._load()
-        self._follow()
-        return self._state
+        with self._reading:
+            if not self._loaded:
+                self._load()
+            self._follow()
+            return self._state
 
     def _load(self) -> None:
         """Start from the newest checkpoint that can be read."""

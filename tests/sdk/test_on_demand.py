@@ -91,8 +91,9 @@ def test_threads_bring_it_once(clone: Path, travelled: list[int]) -> None:
 
 def test_an_unreachable_remote_is_named(clone: Path, tmp_path: Path) -> None:
     (tmp_path / "remote").rename(tmp_path / "away")
-    with artvc.init(project="p") as run, pytest.raises(ArtvcError, match=str(tmp_path / "remote")):
+    with artvc.init(project="p") as run, pytest.raises(ArtvcError, match=str(tmp_path / "remote")) as caught:
         run.use_artifact("data:v0").download()
+    assert "remote 'origin'" in str(caught.value.hint)
     with artvc.Repo.open(clone) as repo:
         with pytest.raises(ArtvcError, match=str(tmp_path / "remote")):
             repo.checkout("data:v0", clone / "out")
