@@ -67,14 +67,6 @@ class _Store:
             from artvc.sync.sharing import Work, attach  # noqa: PLC0415 -- only where there are remotes
 
             attach(repo, Work(environ=os.environ, now=settings.now))
-            lend = repo.objects.lend
-            if lend is not None:
-
-                def one_at_a_time(wanted: Sequence[Id]) -> None:
-                    with self.lock:  # what one thread waits for is often what the next one wants
-                        lend(wanted)
-
-                repo.objects.lend = one_at_a_time
 
     def get(self, kind: Kind, wanted: Id) -> bytes:
         """An object.  Raises NotFound, Damaged."""

@@ -311,11 +311,11 @@ class Repository:
         """All refs as they are now.  It moves on with the log: take what is needed, keep nothing."""
         return self.refs.state()
 
-    def _vouch(self, edits: Sequence[RefEdit]) -> None:
+    def _vouch(self, edits: Sequence[RefEdit], state: RefState) -> None:
         """Before names count: refuse them where gc took away what this process relied on."""
         if not edits:
             return
-        stand = all(self._is_named(version) for version in self._bases)
+        stand = all(_is_named(version, state) for version in self._bases)
         if not (stand and self.objects.relied_on_stands()):
             self.check_whole(edits)
 
@@ -325,13 +325,6 @@ class Repository:
         To be called after an ingest began: as long as a name keeps them, gc does too.
         """
         self._bases.add(version)
-
-    def _is_named(self, version: "Version") -> bool:
-        """Whether a version is still what it was."""
-        try:
-            return self.version(*version.home).artifact_id == version.artifact_id
-        except NotFound:
-            return False
 
     def check_whole(self, edits: Sequence[RefEdit]) -> None:
         """Look whether everything is there that some edits of refs name.
@@ -736,6 +729,13 @@ def source_of(value: JsonObject) -> tuple[str, str, int] | None:
     if number is None:
         raise Damaged("a link in the ref log names no version")
     return parts[0], parts[1], number
+
+
+def _is_named(version: Version, state: RefState) -> bool:
+    """Whether a version is still what it was."""
+    project, name, number = version.home
+    value = state.get(f"artifacts/{project}/{name}/v{number}")
+    return value is not None and value.get("artifact") == version.artifact_id.hex()
 
 
 def _version(state: RefState, project: str, name: str, number: int, aliases: Sequence[str]) -> Version:

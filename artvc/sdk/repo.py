@@ -13,6 +13,7 @@ from artvc.model import names
 from artvc.recording import CommitRequest, Logged
 from artvc.repo import Collection, Found, Repository, Version
 from artvc.sdk import values
+from artvc.sdk.workspace import with_remotes
 from artvc.worktree import CheckoutResult, WorktreeStatus
 
 PathLike = str | os.PathLike[str]
@@ -22,7 +23,7 @@ class Repo:
     """An opened repository.  A context manager; :meth:`close` may be called instead.
 
     References are written ``[project/]NAME[:ALIAS|:vN|@HASHPREFIX][/path]``; without a selector they mean
-    ``latest``, without a project the default one.
+    ``latest``, without a project the default one.  Data that is only on a remote comes when it is read.
     """
 
     def __init__(self, repository: Repository) -> None:
@@ -36,7 +37,7 @@ class Repo:
             NotARepository: there is none.
             UnsupportedFormat: a newer artvc made it.
         """
-        return cls(Repository.discover(Path(path), settings.from_environment(os.environ)))
+        return cls(with_remotes(Repository.discover(Path(path), settings.from_environment(os.environ))))
 
     @classmethod
     def init(cls, path: PathLike = ".", *, project: str | None = None) -> Self:
@@ -51,7 +52,7 @@ class Repo:
             StorageFull, StorageError: it could not be written.
         """
         chosen = settings.from_environment(os.environ)
-        return cls(Repository.create(Path(path), project=project, settings=chosen)[0])
+        return cls(with_remotes(Repository.create(Path(path), project=project, settings=chosen)[0]))
 
     def __enter__(self) -> Self:
         return self

@@ -219,11 +219,20 @@ def find(directory: str | os.PathLike[str] | None = None, *, create: bool = True
         return _discover(start, create=create)
 
 
+def with_remotes(repo: Repository) -> Repository:
+    """The same repository; from now on reading it brings what lies on its remotes only."""
+    if repo.config.get("remote"):
+        from artvc.sync.sharing import Work, attach  # noqa: PLC0415 -- only where there are remotes
+
+        attach(repo, Work(environ=os.environ, now=settings.now))
+    return repo
+
+
 def _discover(start: Path, *, create: bool) -> Workspace:
     chosen = settings.from_environment(os.environ)
     created = False
     try:
-        repo = Repository.discover(start, chosen)
+        repo = with_remotes(Repository.discover(start, chosen))
     except NotARepository:
         if _process.records_nothing:
             return _scratch_workspace(chosen)

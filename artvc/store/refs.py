@@ -24,6 +24,7 @@ A ref is a name and a small JSON object:
 import json
 import os
 import re
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
@@ -143,7 +144,7 @@ class RefState:
 
 
 Build = Callable[[RefState], Sequence[RefEdit]]
-Check = Callable[[Sequence[RefEdit]], None]
+Check = Callable[[Sequence[RefEdit], RefState], None]
 
 
 class RefLog:
@@ -152,11 +153,11 @@ class RefLog:
     Args:
         disk: the door.
         root: the ``.artvc`` directory.
-        check: called with the edits of each transaction, after the state that they build on was read and before
-            they count; raises where what they name was deleted meanwhile.
+        check: called with the edits of each transaction and the state that they build on, before they count;
+            raises where what they name was deleted meanwhile.
     """
 
-    def __init__(self, disk: Disk, root: str, check: Check = lambda _: None) -> None:
+    def __init__(self, disk: Disk, root: str, check: Check = lambda _edits, _state: None) -> None:
         self._check = check
         self._disk = disk
         self._dir = os.path.join(root, "refs")
@@ -165,6 +166,7 @@ class RefLog:
         self._state = RefState()
         self._loaded = False
         self._checkpoint = 0
+        self._reading = threading.RLock()  # two threads would fold the same transaction twice
 
     def state(self) -> RefState:
         """The present state, read from disk as far as it is new.
@@ -172,10 +174,11 @@ class RefLog:
         Raises:
             Damaged: a transaction is damaged or missing; the message names the file.
         """
-        if not self._loaded:
-            self._load()
-        self._follow()
-        return self._state
+        with self._reading:
+            if not self._loaded:
+                self._load()
+            self._follow()
+            return self._state
 
     def _load(self) -> None:
         """Start from the newest checkpoint that can be read."""
@@ -253,14 +256,16 @@ class RefLog:
         with self._disk.lock(self._lock, exclusive=True):
             while True:
                 state = self.state()
+                number = state.number + 1
                 edits = _checked(build(state), state)
                 if not edits and not empty:
                     # What is there already may be of a process that died before it was durable.
                     self._disk.fsync_dir(self._dir)
                     return None
-                self._check(edits)
+                self._check(edits, state)
                 body = _encode_transaction(state, edits, time=time, who=who, why=why)
-                number = state.number + 1
+                if state.number + 1 != number:  # somebody looked at the log meanwhile, and it moved on
+                    continue
                 # Another process's last transaction may not be durable yet; after a power cut ours must never
                 # be there without it.
                 self._disk.fsync_dir(self._dir)
@@ -273,8 +278,10 @@ class RefLog:
                 except FileExistsError:
                     continue
                 transaction = _decode_transaction(body, number)
-                state.fold(transaction)
-                self._write_checkpoint_if_due()
+                with self._reading:
+                    if state.number < number:  # else another thread has seen it already
+                        state.fold(transaction)
+                    self._write_checkpoint_if_due()
                 return transaction
 
     def accept(self, number: int, data: bytes) -> None:

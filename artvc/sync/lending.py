@@ -154,6 +154,7 @@ class Lender:
             try:
                 self._from(name, there, brought)
             except ArtvcError as exc:
+                exc.hint = f"remote {name!r}: {exc.hint or 'it was there when that was looked at last'}"
                 trouble = trouble or exc
             objects.refresh()
             missing = {one for one in missing if objects.find(one) is None}

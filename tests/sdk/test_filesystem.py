@@ -4,6 +4,7 @@ import io
 import os
 import pickle
 import random
+import re
 import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -319,6 +320,23 @@ def test_parquet_columns(lab: Lab, chunks_read: list[Any]) -> None:
 
     sizes = {one.id: one.size for one in merkle.slices(content, lab.repo.objects.get)}
     assert sum(sizes[one] for one in chunks_read) < 0.25 * content.size
+
+
+def test_the_examples_of_the_page(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("pandas")
+    pyarrow = pytest.importorskip("pyarrow")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    made = io.BytesIO()
+    parquet.write_table(pyarrow.table({"c3": [1, 2]}), made)
+    lab.commit({"t.parquet": made.getvalue()})
+    monkeypatch.chdir(lab.root)
+    fsspec.register_implementation("artvc", "artvc.filesystem.ArtvcFileSystem", clobber=True)
+    page = (Path(filesystem.__file__).parent / "docs" / "filesystem.md").read_text()
+    examples = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    seen: dict[str, Any] = {}
+    for example in examples:
+        exec(example.replace("/path/of/the/repository", str(lab.root)), seen)
+    assert seen["frame"].shape == (2, 2) and seen["head"] == BIG[:100] and seen["table"]["c3"].to_pylist() == [1, 2]
 
 
 @pytest.fixture

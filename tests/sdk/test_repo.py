@@ -1,9 +1,13 @@
 """artvc.Repo: a repository for scripts."""
 
+import time
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
 import artvc
 from artvc.errors import Conflict, InvalidInput, NotARepository, NotFound
+from artvc.store.refs import RefLog
 
 
 def test_open_finds_it_above_and_says_where_there_is_none(desk):
@@ -66,3 +70,20 @@ def test_what_a_run_logged_is_there(repo):
         assert stream.read() == b"weights"
     with pytest.raises(InvalidInput, match="names no file"):
         repo.open_file("p/model")
+
+
+def test_threads_that_resolve_at_once(desk, monkeypatch):
+    (desk / "a.txt").write_text("a")
+    with artvc.Repo.init(desk) as made:
+        made.commit("a.txt", "a", "text")
+    real = RefLog.read
+
+    def read(self, number):
+        found = real(self, number)
+        time.sleep(0.01)  # others come to the same place
+        return found
+
+    monkeypatch.setattr(RefLog, "read", read)
+    with artvc.Repo.open(desk) as opened, ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(lambda _: opened.resolve("a:latest").version.number, range(8)))
+    assert found == [0] * 8
