@@ -263,10 +263,20 @@ class _Sender:
 
 
 class Workers(NamedTuple):
-    """An executor, and how many tasks it is given ahead."""
+    """An executor, how many tasks it is given ahead, and whether its workers are told by name what to run."""
 
     executor: Executor
     ahead: int
+    by_name: bool = False
+
+    def submit(self, run: Run, task: Task) -> Future[Report]:
+        """Give a task out."""
+        if not self.by_name:
+            return self.executor.submit(run, task)
+        # A Dask worker without artvc dies of a task that it can't unpickle, and so do those that get it next, until
+        # none is left and nobody answers; that it can't import artvc it can say.
+        words = f"__import__({run.__module__!r}, fromlist=['']).{run.__qualname__}(task)"
+        return self.executor.submit(eval, words, {"task": task})
 
 
 @contextlib.contextmanager
@@ -280,7 +290,7 @@ def opened(spec: str) -> Iterator[Workers]:
     kind, colon, rest = spec.partition(":")
     if kind == "dask" and rest.startswith("//"):
         with _dask(rest[2:]) as executor:
-            yield Workers(executor, _DASK_AHEAD)
+            yield Workers(executor, _DASK_AHEAD, by_name=True)
         return
     if kind not in ("threads", "processes") or not colon:
         raise InvalidInput(f"no such executor: {spec!r}", hint="write threads:N, processes:N or dask://HOST:PORT")
@@ -451,7 +461,7 @@ class _Gathering:
                 files = [(found.disk, found.status.st_size) for found in batch]
                 known = b"".join(self._known(batch))
                 task = Task(version=__version__, remote=url, variables=list(variables), files=files, known=known)
-                waiting[workers.executor.submit(run, task)] = batch
+                waiting[workers.submit(run, task)] = batch
                 if len(waiting) >= workers.ahead:
                     self._collect(waiting)
             while waiting:

@@ -1,6 +1,8 @@
 """The ref log: atomic, consecutive, checked; a checkpoint is only a shortcut."""
 
+import contextlib
 import json
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from hypothesis import given, settings
@@ -217,3 +219,43 @@ def test_what_is_said_already_is_durable(store, log):
     watched = RefLog(Watching(), str(store.root))
     assert put(watched, "v1", 1) is None
     assert synced == [str(store.root / "refs")]
+
+
+def test_a_log_that_moves_on_while_a_transaction_is_checked(tmp_path):
+    """Whoever checks may look at the log: what others did meanwhile is then built upon, never contradicted."""
+
+    class Lockless(Disk):
+        @contextlib.contextmanager
+        def lock(self, path, *, exclusive):
+            yield False
+
+    for name in ("refs", "tmp", "locks"):
+        (tmp_path / name).mkdir()
+    other = RefLog(Lockless(sync=False), str(tmp_path))
+    rivals = iter((1, 2))
+
+    def look(_edits, _state):
+        for value in rivals:
+            put(other, "a", value)
+            break
+        mine.state()
+
+    mine = RefLog(Lockless(sync=False), str(tmp_path), look)
+    assert put(mine, "a", 9).number == 3
+    assert names(RefLog(Disk(sync=False), str(tmp_path))) == {"a": 9}
+    assert [one.edits[0].old for one in other.history(newest_first=False)] == [None, {"n": 1}, {"n": 2}]
+
+
+def test_threads_of_one_log_write_and_read(tmp_path):
+    for name in ("refs", "tmp", "locks"):
+        (tmp_path / name).mkdir()
+    log = RefLog(Disk(sync=False), str(tmp_path))
+
+    def work(number):
+        for value in range(20):
+            put(log, f"v{number}", value)
+            log.state()
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(work, range(4)))
+    assert names(RefLog(Disk(sync=False), str(tmp_path))) == {f"v{number}": 19 for number in range(4)}

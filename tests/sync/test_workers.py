@@ -532,6 +532,38 @@ def test_dask_does_the_tasks_of_a_killed_worker_again(tmp_path, files, directory
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")  # Dask's
+def test_a_dask_cluster_without_artvc_says_so(tmp_path, files, directory):
+    pytest.importorskip("distributed", reason="dask is not installed: pip install 'artvc[dask]'")
+    # Both in one process that can't import artvc, wherever it is installed.
+    program = (
+        "import sys\n"
+        "sys.modules['artvc'] = None\n"
+        "from distributed import LocalCluster\n"
+        "with LocalCluster(n_workers=1, processes=False, protocol='tcp', dashboard_address=None) as cluster:\n"
+        "    print(cluster.scheduler_address, flush=True)\n"
+        "    sys.stdin.read()\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", program],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        cwd=tmp_path,
+    ) as cluster:
+        spec = "dask://" + cluster.stdout.readline().strip().removeprefix("tcp://")
+        with (
+            repository(tmp_path / "repo", directory) as repo,
+            pytest.raises(WorkerError, match="a worker failed: ModuleNotFoundError") as caught,
+        ):
+            spread(repo, files, spec)
+        cluster.stdin.close()
+    assert "install artvc" in caught.value.hint
+    assert repo.state().number == 0
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")  # Dask's
 def test_a_scheduler_that_is_not_there(monkeypatch):
     pytest.importorskip("distributed", reason="dask is not installed: pip install 'artvc[dask]'")
     monkeypatch.setattr(workers_module, "_DASK_PATIENCE", 1)
