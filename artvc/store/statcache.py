@@ -345,7 +345,7 @@ class StatCache:
             self._kept.update(self._old)
         there = {_short(name) for name in packs}
         wanted = there if complete else there | self._packs
-        if not self._new and self._kept.issuperset(self._old) and wanted == self._packs:
+        if not self._new and self._kept.issuperset(self._old) and wanted >= self._packs:
             return
         try:
             self._disk.ensure_dir(os.path.dirname(self._dir))  # people delete caches

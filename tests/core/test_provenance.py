@@ -82,3 +82,17 @@ def test_a_tree_without_commit_has_neither(tmp_path: Path) -> None:
 def test_credentials_in_the_origin_are_not_kept(code: Path) -> None:
     git(code, "remote", "add", "origin", "https://ada:secret@example.com/code.git")
     assert facts(code)["origin"] == "https://example.com/code.git"
+
+
+def test_more_files_than_are_looked_at_leave_open_whether_something_changed(
+    code: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (code / "train.py").write_text("changed\n")
+    monkeypatch.setattr(provenance, "_DIRTY_LIMIT", 5)
+    assert facts(code)["dirty"] is True  # all five
+    monkeypatch.setattr(provenance, "_DIRTY_LIMIT", 4)
+    found = facts(code)
+    assert found["dirty"] is None
+    assert "patch" not in found
+    (code / ".git" / "index").unlink()
+    assert facts(code)["dirty"] is True  # an index that was never written has nothing

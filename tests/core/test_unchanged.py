@@ -213,6 +213,21 @@ def test_paranoia_takes_nothing_over(desk, looked_at):
     assert set(looked_at) == {"", "a", "b", "b/c"}
 
 
+def test_a_cache_that_says_it_all_is_not_written_again(desk):
+    aged(desk)
+    desk.commit("data")
+    desk.commit("data")  # by now all files are older than a tick
+    (file,) = (desk.root / ".artvc/cache/stat").iterdir()
+    before = file.stat().st_ino
+    desk.commit("data")  # which adds a pack
+    assert file.stat().st_ino == before
+    desk.write({"data/b/c/x": "changed"})
+    time.sleep(LET_AGE)
+    desk.commit("data")
+    (file,) = (desk.root / ".artvc/cache/stat").iterdir()
+    assert file.stat().st_ino != before
+
+
 def cache_of(desk) -> StatCache:
     return StatCache(desk.repo.disk, str(desk.repo.dir), str(desk.root / "data"))
 
