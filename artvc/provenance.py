@@ -162,7 +162,7 @@ def _tree_of(git: "GitRepo", head: "ObjectID") -> "ObjectID | None":
 
 
 def _index_count(path: str) -> int:
-    """How many entries git's index says that it has (gitformat-index: 4 bytes magic, version, number, in that order)."""
+    """How many entries git says that its index has (gitformat-index: magic, version and number, of 4 bytes each)."""
     try:
         with open(path, "rb") as file:
             return int.from_bytes(file.read(12)[8:], "big")
