@@ -8,9 +8,10 @@ it need not come twice.  Each record is checked, decoded and hashed before it is
 import contextlib
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence, Set
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from queue import Queue
 from typing import Final, NamedTuple
 
 from artvc.errors import ArtvcError, Damaged, NotFound, RemoteError
@@ -36,7 +37,8 @@ Open = Callable[[str], Remote]
 
 _GAP: Final = 8 * 1024  # bytes between two wanted parts that are cheaper to read than to ask twice
 _PART: Final = 4 * 1024 * 1024  # asked for at once, where a remote gives parts of packs
-_FLIGHT: Final = 32 * 1024 * 1024  # bytes that are asked for or wait to be written, unless one part has more
+_BATCH: Final = 1024 * 1024  # bytes of records that are checked and handed on together, unless one has more
+_BATCHES: Final = 8  # that wait to be written
 _LIMIT: Final = 160 * 1024 * 1024  # of one part: a pack has at most 32 MiB unless a single record is larger
 _WHOLE: Final = 0.9  # of a pack: from here on all of it is asked for
 
@@ -62,9 +64,25 @@ class _Range(NamedTuple):
         """Its bytes."""
         return self.end - self.start
 
-    def holds(self, some: set[Id]) -> bool:
+    def holds(self, some: Set[bytes]) -> bool:
         """Whether one of some chunks is in it."""
         return not self.chunks.isdisjoint(some)
+
+
+class _Batch(NamedTuple):
+    """Records that came.
+
+    Attributes:
+        blocks: those that were checked.
+        waiting: those that are differences to what is not here yet.
+    """
+
+    blocks: list[Block]
+    waiting: list[bytes]
+
+
+class _Stopped(Exception):  # noqa: N818 -- never leaves this file
+    """What is asked for is no longer wanted."""
 
 
 @dataclass(slots=True)
@@ -224,97 +242,167 @@ class Lender:
 
     def _take(self, remote: Remote, tracking: Tracking, wanted: set[Id], bases: set[Id], brought: Brought) -> None:
         """Bring chunks, and the bases that they are stored as differences to."""
-        ranges = sorted(_ranges(tracking, wanted | bases, ranged=remote.ranged), key=lambda one: not one.holds(bases))
-        self._planned(sum(one.end - one.start for one in ranges))
+        parts = list(_ranges(tracking, wanted | bases, ranged=remote.ranged))
+        self._planned(sum(part.size for part in parts))
+        # A base is stored whole, so two turns will do: what has bases, then what is made with them.
+        needed = {base for part in parts for _, _, base in part.records if base is not None}
+        self._take_parts(remote, [part for part in parts if part.holds(needed)])
+        self._take_parts(remote, [part for part in parts if not part.holds(needed)])
+        brought.chunks += len(wanted | bases)
+        brought.bytes += sum(part.size for part in parts)
+
+    def _take_parts(self, remote: Remote, parts: Sequence[_Range]) -> None:
+        """Bring parts, and make what is in them durable and found."""
+        if not parts:
+            return
         with contextlib.closing(_Keeper(self._repo)) as keeper, contextlib.closing(_Waiting(self._repo)) as later:
             try:
-                for blocks, waiting in self._fetched(remote, ranges):
-                    keeper.keep(blocks)
-                    later.put(waiting)
-                    del blocks, waiting  # before the next ones come
-            except RemoteError:
+                with contextlib.closing(self._fetched(remote, parts)) as batches:
+                    for batch in batches:
+                        keeper.keep(batch.blocks)
+                        later.put(batch.waiting)
+            except (RemoteError, NotFound):
                 keeper.seal()  # what arrived need not come again
                 raise
             keeper.seal()
             if later:  # deltas that came before what they are differences to
                 for record in later:
-                    keeper.keep([self._checked(record, {}, frozenset())])
+                    keeper.keep([self._checked(record)])
                 keeper.seal()
-        brought.chunks += len(wanted | bases)
-        brought.bytes += sum(one.end - one.start for one in ranges)
 
-    def _fetched(self, remote: Remote, ranges: Sequence["_Range"]) -> Iterator[tuple[list[Block], list[bytes]]]:
-        """Ask for several parts at once; what came of each, in order."""
-        with ThreadPoolExecutor(max(1, min(self._jobs, len(ranges))), "artvc-fetch") as pool:
-            waiting: deque[tuple[int, Future[tuple[list[Block], list[bytes]]]]] = deque()
-            left = deque(ranges)
-            flying = 0
+    def _fetched(self, remote: Remote, parts: Sequence[_Range]) -> Generator[_Batch]:
+        """Ask for several parts at once; what came, as it comes.
+
+        All that came before a failure is given before it is raised.
+        """
+        handed = Queue[_Batch | None](_BATCHES)
+        stop = threading.Event()
+        left, lock = iter(parts), threading.Lock()
+
+        def put(batch: _Batch) -> None:
+            handed.put(batch)
+            if stop.is_set():
+                raise _Stopped
+
+        def work() -> None:
             try:
-                while left or waiting:
-                    while left and len(waiting) < self._jobs and (not waiting or flying + left[0].size <= _FLIGHT):
-                        one = left.popleft()
-                        flying += one.size
-                        waiting.append((one.size, pool.submit(self._fetch, remote, one)))
-                    size, future = waiting.popleft()
-                    yield future.result()
-                    del future  # what came is as large as a pack, and the next one comes now
-                    flying -= size
+                while not stop.is_set():
+                    with lock:
+                        part = next(left, None)
+                    if part is None:
+                        return
+                    self._fetch(remote, part, put, stop)
+            except BaseException:
+                stop.set()
+                raise
             finally:
-                for _, future in waiting:
-                    future.cancel()
+                handed.put(None)
 
-    def _fetch(self, remote: Remote, part: "_Range") -> tuple[list[Block], list[bytes]]:
-        """Ask for a part of a pack and check the records that are wanted; those whose base is not here are put off."""
-        size = part.size
-        if size > _LIMIT:
-            raise Damaged(f"pack {part.pack[:12]} of {remote.url} has {size} bytes at once, more than {_LIMIT}")
-        buffer = bytearray()
+        workers = max(1, min(self._jobs, len(parts)))
+        with ThreadPoolExecutor(workers, "artvc-fetch") as pool:
+            futures = [pool.submit(work) for _ in range(workers)]
+            working = workers
+            try:
+                while working:
+                    batch = handed.get()
+                    if batch is None:
+                        working -= 1
+                    else:
+                        yield batch
+            finally:
+                stop.set()
+                while working:  # those that wait to hand something over
+                    working -= handed.get() is None
+        failures = [failure for future in futures if (failure := future.exception()) is not None]
+        for failure in failures:
+            if not isinstance(failure, _Stopped):
+                raise failure
+
+    def _fetch(self, remote: Remote, part: _Range, put: Callable[[_Batch], None], stop: threading.Event) -> None:
+        """Ask for a part of a pack, check the records that are wanted and hand them on while more comes.
+
+        Args:
+            remote: whom to ask.
+            part: what for.
+            put: called with the records that came.
+            stop: set when nothing more is wanted.
+        """
+        where = f"pack {part.pack[:12]} of {remote.url}"
+        if part.size > _LIMIT:
+            raise Damaged(f"{where} has {part.size} bytes at once, more than {_LIMIT}")
+        left = deque(part.records)
+        buffer, start = bytearray(), part.start  # what came and was not handed on, and where that begins
         with remote.download(Id.parse(part.pack), start=part.start, end=part.end) as pieces:
             for piece in pieces:
                 buffer += piece
                 self._advance(len(piece))
-                if len(buffer) > size:
+                if start + len(buffer) > part.end:
                     raise Damaged(f"{remote.url} sent more of pack {part.pack[:12]} than was asked for")
-        if len(buffer) != size:
-            raise Damaged(f"{remote.url} sent {len(buffer)} bytes of pack {part.pack[:12]} instead of {size}")
-        view = memoryview(buffer)
-        found: list[Block] = []
-        near: dict[bytes, Buffer] = {}
-        later: list[bytes] = []
-        bases = frozenset(base for _, _, base in part.records if base is not None)
-        # Deltas come last, for their bases may be in this very part.
-        for offset, length, base in sorted(part.records, key=lambda one: one[2] is not None):
-            record = view[offset - part.start : offset - part.start + length]
-            if base is not None and base not in near and self._repo.objects.find(base) is None:
-                later.append(bytes(record))
+                if stop.is_set():
+                    raise _Stopped
+                if len(buffer) >= _BATCH:
+                    start, buffer = self._hand_on(where, left, start, buffer, put)
+        start, buffer = self._hand_on(where, left, start, buffer, put)
+        if start + len(buffer) != part.end:
+            came = start + len(buffer) - part.start
+            raise Damaged(f"{remote.url} sent {came} bytes of pack {part.pack[:12]} instead of {part.size}")
+
+    def _hand_on(
+        self,
+        where: str,
+        left: deque[tuple[int, int, bytes | None]],
+        start: int,
+        buffer: bytearray,
+        put: Callable[[_Batch], None],
+    ) -> tuple[int, bytearray]:
+        """Check the records that are in a buffer as a whole, and hand them on.
+
+        Args:
+            where: for messages.
+            left: records that are wanted and were not handed on, by offset; those that are there are taken off.
+            start: of the buffer in the pack.
+            buffer: what came.
+            put: called with the records.
+
+        Returns:
+            Start and bytes of what is left in the buffer.
+        """
+        batch, end = _Batch([], []), start
+        view = memoryview(buffer)  # of which the blocks have parts
+        while left and left[0][0] + left[0][1] <= start + len(buffer):
+            offset, length, base = left.popleft()
+            end = offset + length
+            record = view[offset - start : end - start]
+            if base is not None and self._repo.objects.find(base) is None:
+                batch.waiting.append(bytes(record))
                 continue
             try:
-                found.append(self._checked(record, near, bases))
+                batch.blocks.append(self._checked(record))
             except (Damaged, NotFound) as exc:
-                where = f"pack {part.pack[:12]} of {remote.url}"
                 raise Damaged(f"{where} is damaged at byte {offset}: {exc.message}") from exc
-        return found, later
+        if end > start:
+            put(batch)
+            buffer = buffer[end - start :]
+        else:
+            view.release()
+        # What lies before the next one is not wanted; nothing is where none is left.
+        unwanted = min(max(left[0][0] - end, 0), len(buffer)) if left else len(buffer)
+        del buffer[:unwanted]
+        return end + unwanted, buffer
 
-    def _checked(self, record: Buffer, near: dict[bytes, Buffer], bases: frozenset[bytes]) -> Block:
-        """A record whose objects all hash to their ids; a chunk that is one of ``bases`` is put into ``near``.
+    def _checked(self, record: Buffer) -> Block:
+        """A record whose objects all hash to their ids.
 
         Raises:
             Damaged, NotFound: it is not sound, or what it is a difference to is not here.
         """
-
-        def base(wanted: bytes) -> Buffer:
-            return near[wanted] if wanted in near else self._repo.objects.base(wanted)
-
         block = copied_block(record)
-        members, data = decode_record(record, base)
+        members, data = decode_record(record, self._repo.objects.base)
         at = 0
         for kind, raw, size in members:
             if kind != Kind.CHUNK:
                 raise Damaged(f"a {kind.word} among data")
-            piece = memoryview(data)[at : at + size]
-            check_object(kind, raw, piece)
-            if raw in bases and block.base is None:
-                near[raw] = piece
+            check_object(kind, raw, memoryview(data)[at : at + size])
             at += size
         return block
 
@@ -335,6 +423,7 @@ class _Keeper:
             if self._writer is None:
                 self._writer = PackWriter(self._repo.disk, str(self._repo.dir / "tmp"), DATA)
             self._writer.append(block)
+        if self._writer is not None:
             self._writer.flush()
 
     def _name(self) -> None:

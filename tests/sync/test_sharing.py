@@ -400,7 +400,7 @@ def test_differences_that_come_before_their_bases(team, monkeypatch):
     one.push()
     monkeypatch.setattr(lending, "_PART", 1)
     monkeypatch.setattr(lending, "_GAP", 0)
-    monkeypatch.setattr(lending, "_FLIGHT", 1)
+    monkeypatch.setattr(lending, "_BATCH", 1)
     two = team.clone("two", everything=True)
     assert two.absent() == 0
     assert two.files("model:v1") == one.files("model:v1")
