@@ -14,7 +14,7 @@ import contextlib
 import errno
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -68,11 +68,65 @@ class CheckoutResult:
     references: tuple[str, ...] = ()
 
 
+class _Wanted:
+    """What a checkout is to restore: paths and entries in the order of the tree, read from it each time.
+
+    Args:
+        repo: the repository.
+        version: of what.
+        subpaths: only what lies at or below these; () is all.
+
+    Attributes:
+        files: how many paths there are.
+        references: paths that stand for something outside.
+        links: paths of links.
+
+    Raises:
+        NotFound: there is nothing at a subpath.
+        Damaged: a link leads out of the artifact.
+    """
+
+    def __init__(self, repo: Repository, version: Version, subpaths: Sequence[str]) -> None:
+        self._repo = repo
+        self._artifact = version.artifact_id
+        self._subpaths = [one for one in dict.fromkeys(subpaths) if not any(up in subpaths for up in _parents(one))]
+        self.files = 0
+        self.references: list[str] = []
+        self.links: list[tuple[str, Entry]] = []
+        for path, entry in self:
+            self.files += 1
+            if entry.kind == EntryKind.SYMLINK:
+                if escapes(path, entry.target):
+                    raise Damaged(f"{version.label} has a link out of itself: {path!r} -> {entry.target!r}")
+                self.links.append((path, entry))
+            elif not entry.is_file:
+                self.references.append(path)
+
+    def __iter__(self) -> Iterator[tuple[str, Entry]]:
+        return _expected(self._repo, self._artifact, self._subpaths)
+
+
+class _FilesOf(Collection[tuple[str, Entry]]):
+    """The files with bytes of what is wanted, read from the tree each time: a million need no room."""
+
+    def __init__(self, wanted: _Wanted) -> None:
+        self._wanted = wanted
+
+    def __len__(self) -> int:
+        return self._wanted.files - len(self._wanted.links) - len(self._wanted.references)
+
+    def __iter__(self) -> Iterator[tuple[str, Entry]]:
+        return ((path, entry) for path, entry in self._wanted if entry.is_file)
+
+    def __contains__(self, one: object) -> bool:
+        return any(one == other for other in self)
+
+
 @dataclass(slots=True)
 class _Plan:
     """What a checkout will do, decided before anything is touched."""
 
-    write: list[tuple[str, Entry]] = field(default_factory=list)
+    write: Collection[tuple[str, Entry]] = ()
     links: list[tuple[str, Entry]] = field(default_factory=list)
     keep: int = 0
     remove: list[str] = field(default_factory=list)
@@ -115,10 +169,7 @@ def checkout(
     if related(str(repo.dir), target) and not str(repo.dir).startswith(target + os.sep):
         raise InvalidInput(f"cannot check out into the repository's own directory: {target!r}")
     clean_paths = tuple(names.logical_path(one) for one in subpaths)
-    wanted = dict(_expected(repo, version.artifact_id, clean_paths))
-    for path, entry in wanted.items():
-        if entry.kind == EntryKind.SYMLINK and escapes(path, entry.target):
-            raise Damaged(f"{version.label} has a link out of itself: {path!r} -> {entry.target!r}")
+    wanted = _Wanted(repo, version, clean_paths)
     mounts = (("", target),)
     with _translated(target):
         if os.path.lexists(target):
@@ -159,7 +210,7 @@ def _translated(target: str) -> Iterator[None]:
 
 
 def _create(
-    repo: Repository, version: Version, target: str, wanted: dict[str, Entry], advance: Advance | None
+    repo: Repository, version: Version, target: str, wanted: _Wanted, advance: Advance | None
 ) -> CheckoutResult:
     """Build a directory beside its place and rename it there."""
     parent, base = os.path.split(target)
@@ -168,12 +219,14 @@ def _create(
     with repo.disk.lock(_staging_lock(repo, staging), exclusive=True):
         if os.path.lexists(target):
             raise Conflict(f"{target!r} has just been made by somebody else", hint="try again")
-        with contextlib.suppress(FileExistsError):
+        try:
             os.mkdir(staging)
-        if os.path.islink(staging) or not os.path.isdir(staging):
-            raise Conflict(f"{staging!r} is in the way", hint="remove it")
-        # What an interrupted checkout left here is ours: right files stay, everything else goes.
-        plan = _decide(repo, staging, wanted, base={}, force=True, exact=True)
+            plan = _Plan(write=_FilesOf(wanted), links=wanted.links, references=wanted.references)
+        except FileExistsError:
+            if os.path.islink(staging) or not os.path.isdir(staging):
+                raise Conflict(f"{staging!r} is in the way", hint="remove it") from None
+            # What an interrupted checkout left here is ours: right files stay, everything else goes.
+            plan = _decide(repo, staging, dict(wanted), base={}, force=True, exact=True)
         caches = Caches(repo)
         written = _carry_out(repo, staging, plan, caches, advance, in_place=False)
         _sync(staging, repo)
@@ -201,14 +254,14 @@ def _update(
     repo: Repository,
     version: Version,
     target: str,
-    wanted: dict[str, Entry],
+    wanted: _Wanted,
     base: dict[str, Entry],
     force: bool,
     exact: bool,
     advance: Advance | None,
 ) -> CheckoutResult:
     """Bring an existing directory to a version."""
-    plan = _decide(repo, target, wanted, base=base, force=force, exact=exact)
+    plan = _decide(repo, target, dict(wanted), base=base, force=force, exact=exact)
     if plan.blocked:
         shown = ", ".join(repr(path) for path in plan.blocked[:_SHOWN])
         more = f" and {len(plan.blocked) - _SHOWN} more" if len(plan.blocked) > _SHOWN else ""
@@ -222,10 +275,10 @@ def _update(
     return _result(target, wanted, plan, written)
 
 
-def _result(target: str, wanted: dict[str, Entry], plan: _Plan, written: int) -> CheckoutResult:
+def _result(target: str, wanted: _Wanted, plan: _Plan, written: int) -> CheckoutResult:
     return CheckoutResult(
         dest=Path(target),
-        files=len(wanted),
+        files=wanted.files,
         written=len(plan.write) + len(plan.links),
         kept=plan.keep,
         removed=len(plan.remove),
@@ -241,7 +294,8 @@ def _decide(
 
     A file that is neither as wanted nor as in ``base`` is the user's: it blocks, or gives way to ``force``.
     """
-    plan = _Plan()
+    write: list[tuple[str, Entry]] = []
+    plan = _Plan(write=write)
     caches = Caches(repo)
     began = time.time_ns()  # noqa: TID251 -- compared with the clock that stamps files, not shown
     left = dict(wanted)
@@ -259,7 +313,7 @@ def _decide(
                 continue
             if not untouched and not force:
                 plan.blocked.append(found.path)
-            _enlist(plan, found.path, entry)
+            _enlist(plan, write, found.path, entry)
             continue
         in_the_way = _clashes(found.path, wanted, directories)
         if untouched or exact or (force and (in_the_way or old is not None)):
@@ -267,7 +321,7 @@ def _decide(
         elif in_the_way or old is not None:
             plan.blocked.append(found.path)
     for path, entry in left.items():
-        _enlist(plan, path, entry)
+        _enlist(plan, write, path, entry)
     caches.save(keep_others=True)
     return plan
 
@@ -278,11 +332,11 @@ def _parents(path: str) -> Iterator[str]:
         yield path
 
 
-def _enlist(plan: _Plan, path: str, entry: Entry) -> None:
+def _enlist(plan: _Plan, write: list[tuple[str, Entry]], path: str, entry: Entry) -> None:
     if entry.kind == EntryKind.SYMLINK:
         plan.links.append((path, entry))
     elif entry.is_file:
-        plan.write.append((path, entry))
+        write.append((path, entry))
     else:
         plan.references.append(path)
 
@@ -447,7 +501,7 @@ def _write_files(
     repo: Repository,
     directories: _Directories,
     root: str,
-    files: Sequence[tuple[str, Entry]],
+    files: Iterable[tuple[str, Entry]],
     caches: Caches,
     advance: Advance | None,
     renames: list[tuple[str, str, str]] | None,

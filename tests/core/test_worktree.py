@@ -1,5 +1,7 @@
 """Checkout, status and taking in: what is written, what is left alone, what is refused."""
 
+import gc
+import itertools
 import os
 import stat
 
@@ -280,3 +282,29 @@ def test_empty_tree_round_trip(desk):
     desk.checkout("data", "out")
     assert list((desk.root / "out").iterdir()) == []
     assert isinstance(TreeSummary(result.logged.artifact.root, 0, 0), tuple)
+
+
+def test_a_subpath_below_another_is_restored_once(desk):
+    desk.write({"data/a/b/x": "1", "data/a/y": "2", "data/z": "3"})
+    desk.commit("data")
+    result = desk.checkout("data:v0", "out", subpaths=("a/b", "a", "a/b/x", "a"))
+    assert (result.files, result.written) == (2, 2)
+    assert desk.files("out") == {"a/b/x": b"1", "a/y": b"2"}
+
+
+def test_a_new_directory_needs_no_room_for_all_entries(desk, monkeypatch):
+    desk.write({f"data/{number % 30}/{number}": str(number) for number in range(3000)})
+    desk.commit("data")
+    counts = []
+    really = restoring._write_content
+    calls = itertools.count()
+
+    def counted(repo, fd, content, pool, advance):
+        if not next(calls) % 500:
+            counts.append(sum(isinstance(one, Entry) for one in gc.get_objects()))
+        really(repo, fd, content, pool, advance)
+
+    monkeypatch.setattr(restoring, "_write_content", counted)
+    assert desk.checkout("data:v0", "out").files == 3000
+    assert len(counts) == 6
+    assert max(counts) < 1000
