@@ -37,8 +37,8 @@ Open = Callable[[str], Remote]
 
 _GAP: Final = 8 * 1024  # bytes between two wanted parts that are cheaper to read than to ask twice
 _PART: Final = 4 * 1024 * 1024  # asked for at once, where a remote gives parts of packs
-_BATCH: Final = 1024 * 1024  # bytes of records that are checked and handed on together, unless one has more
-_BATCHES: Final = 8  # that wait to be written
+_BATCH: Final = 512 * 1024  # bytes of records that are checked and handed on together, unless one has more
+_BATCHES: Final = 4  # that wait to be written
 _LIMIT: Final = 160 * 1024 * 1024  # of one part: a pack has at most 32 MiB unless a single record is larger
 _WHOLE: Final = 0.9  # of a pack: from here on all of it is asked for
 
