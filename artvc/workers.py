@@ -20,7 +20,7 @@ import stat
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import BinaryIO, Final, NamedTuple, TypedDict
@@ -52,7 +52,10 @@ TASK_BYTES: Final = 256 * 1024 * 1024
 TASK_FILES: Final = 2_000
 _AHEAD: Final = 4  # tasks that wait for each worker
 _DASK_AHEAD: Final = 512
+_AHEAD_OF_OTHERS: Final = 64  # how many workers an executor has is not known
 _DASK_PATIENCE: Final = 10  # seconds until a scheduler must answer
+_LOOK: Final = 5  # seconds until it is looked whether anybody works on what was given out
+_ALONE: Final = 600  # seconds without any worker after which none is waited for; clusters that grow need minutes
 _WORKERS: Final = 256
 _KNOWN: Final = 200_000  # ids that go with a task
 _SCRATCH: Final = "artvc-worker-"
@@ -262,12 +265,24 @@ class _Sender:
 # -- executors ---------------------------------------------------------------------------------------------
 
 
+def _some() -> bool:
+    return True
+
+
 class Workers(NamedTuple):
-    """An executor, how many tasks it is given ahead, and whether its workers are told by name what to run."""
+    """An executor and what has to be known about it.
+
+    Attributes:
+        executor: whom tasks are given to.
+        ahead: how many tasks it is given before the first is done.
+        by_name: whether its workers are told by name what to run.
+        working: whether it has any workers.
+    """
 
     executor: Executor
     ahead: int
     by_name: bool = False
+    working: Callable[[], bool] = _some
 
     def submit(self, run: Run, task: Task) -> Future[Report]:
         """Give a task out."""
@@ -280,17 +295,22 @@ class Workers(NamedTuple):
 
 
 @contextlib.contextmanager
-def opened(spec: str) -> Iterator[Workers]:
-    """The executor that some words mean: ``threads:N``, ``processes:N`` or ``dask://HOST:PORT``.
+def opened(spec: str | Executor) -> Iterator[Workers]:
+    """An executor, or the one that some words mean: ``threads:N``, ``processes:N`` or ``dask://HOST:PORT``.
+
+    One that is passed is not shut down.
 
     Raises:
         InvalidInput: they mean none, or a library is missing.
         WorkerError: the scheduler can't be reached.
     """
+    if isinstance(spec, Executor):
+        yield Workers(spec, _AHEAD_OF_OTHERS, by_name=type(spec).__module__.startswith("distributed."))
+        return
     kind, colon, rest = spec.partition(":")
     if kind == "dask" and rest.startswith("//"):
-        with _dask(rest[2:]) as executor:
-            yield Workers(executor, _DASK_AHEAD, by_name=True)
+        with _dask(rest[2:]) as workers:
+            yield workers
         return
     if kind not in ("threads", "processes") or not colon:
         raise InvalidInput(f"no such executor: {spec!r}", hint="write threads:N, processes:N or dask://HOST:PORT")
@@ -326,7 +346,7 @@ def _follow() -> None:
 
 
 @contextlib.contextmanager
-def _dask(address: str) -> Iterator[Executor]:
+def _dask(address: str) -> Iterator[Workers]:
     try:
         from distributed import Client  # noqa: PLC0415 -- an extra
     except ImportError as exc:
@@ -338,7 +358,8 @@ def _dask(address: str) -> Iterator[Executor]:
             f"no Dask scheduler at {address!r}: {exc}", hint="write dask://HOST:PORT as the scheduler prints it"
         ) from exc
     try:
-        yield client.get_executor()
+        working = lambda: bool(client.scheduler_info()["workers"])  # noqa: E731
+        yield Workers(client.get_executor(), _DASK_AHEAD, by_name=True, working=working)
     finally:
         client.close()
 
@@ -349,12 +370,13 @@ def _dask(address: str) -> Iterator[Executor]:
 def commit_with(
     repo: Repository,
     request: CommitRequest,
-    spec: str,
+    spec: str | Executor,
     *,
     remote: str,
     work: Work,
     run: Run,
     advance: Callable[[int], None] = lambda _: None,
+    tell: Callable[[str], None] = lambda _: None,
 ) -> CommitResult:
     """Record files that workers read; their data is on a remote then, and :func:`publish` makes it count there.
 
@@ -366,9 +388,10 @@ def commit_with(
         work: how to reach it from here, and the clock.
         run: does a task, on a worker: a function that can be pickled and gives :func:`do_task` its environment.
         advance: called with the bytes of files that are done, for progress.
+        tell: called with a line for the user, where there is nobody to do the work.
 
     Raises:
-        WorkerError: a worker was lost or has another artvc; nothing was recorded.
+        WorkerError: a worker was lost or has another artvc, or none came; nothing was recorded.
         SourceError: a worker can't read a file; nothing was recorded.
         RemoteError, RemoteDenied, NotFound: by the remote; nothing was recorded.
         InvalidInput, Conflict: as for :func:`artvc.recording.commit_paths`.
@@ -384,7 +407,7 @@ def commit_with(
     with opened(spec) as workers, sharing.connected(repo, remote, work) as there:
 
         def take(ingest: Ingest, mounts: Sequence[tuple[str, str]], earlier: Earlier) -> Snapshot:
-            gathering = _Gathering(repo, ingest, tracking, there, earlier, advance, paranoid=request.paranoid)
+            gathering = _Gathering(repo, ingest, tracking, there, earlier, advance, tell, paranoid=request.paranoid)
             variables = sorted(used for used in addresses.variables(address) if work.environ.get(used))
             snapshot = gathering.gather(mounts, workers, run, url=address.url, variables=variables)
             # Never taken back: a failure from here on is no proof that the version does not count.
@@ -415,7 +438,7 @@ class _Gathering:
         tracking: the notes about the remote.
         remote: where the data goes.
         earlier: finds the earlier version of a file.
-        advance: as for :func:`commit_with`.
+        advance, tell: as for :func:`commit_with`.
         paranoid: have all files read and sent, also those that are known.
     """
 
@@ -427,9 +450,11 @@ class _Gathering:
         remote: Remote,
         earlier: Earlier,
         advance: Callable[[int], None],
+        tell: Callable[[str], None],
         *,
         paranoid: bool,
     ) -> None:
+        self._tell = tell
         self._repo = repo
         self._ingest = ingest
         self._tracking = tracking
@@ -463,9 +488,9 @@ class _Gathering:
                 task = Task(version=__version__, remote=url, variables=list(variables), files=files, known=known)
                 waiting[workers.submit(run, task)] = batch
                 if len(waiting) >= workers.ahead:
-                    self._collect(waiting)
+                    self._collect(waiting, workers)
             while waiting:
-                self._collect(waiting)
+                self._collect(waiting, workers)
         except BrokenExecutor as exc:  # a worker went while a task was to be given out
             raise _lost(exc) from exc
         finally:
@@ -523,10 +548,28 @@ class _Gathering:
         place = self._tracking.place(chunk)
         return place is not None and Id.parse(place.pack) in self._there
 
-    def _collect(self, waiting: "dict[Future[Report], list[Found]]") -> None:
+    def _done(self, waiting: "Iterable[Future[Report]]", workers: Workers) -> "Set[Future[Report]]":
+        """Wait for the next reports.  Raises WorkerError where there is nobody to wait for."""
+        alone = 0
+        while True:
+            done, _ = wait(waiting, timeout=_LOOK, return_when=FIRST_COMPLETED)
+            if done:
+                return done
+            if workers.working():
+                alone = 0
+                continue
+            if not alone:
+                self._tell(f"no worker is there; waiting up to {_ALONE // 60} minutes for one")
+            alone += _LOOK
+            if alone >= _ALONE:
+                raise WorkerError(
+                    "there are no workers to do what is to be done; nothing was recorded",
+                    hint="start some ('dask worker HOST:PORT'), and look at their logs if they end at once",
+                )
+
+    def _collect(self, waiting: "dict[Future[Report], list[Found]]", workers: Workers) -> None:
         """Take the reports that have come."""
-        done, _ = wait(waiting, return_when=FIRST_COMPLETED)
-        for future in done:
+        for future in self._done(waiting, workers):
             batch = waiting.pop(future)
             try:
                 report = future.result()

@@ -158,7 +158,14 @@ def _commit_with(
         with Progress("committing", sizes=sizes, shown=face.progress) as progress:
             work = replace(share.work_of(face, progress), planned=lambda _: None, advance=lambda _: None)
             result = commit_with(
-                repo, request, executor, remote=name, work=work, run=worker.run, advance=progress.advance
+                repo,
+                request,
+                executor,
+                remote=name,
+                work=work,
+                run=worker.run,
+                advance=progress.advance,
+                tell=face.note,
             )
         tell(result)
         with Progress("pushing", shown=face.progress) as progress:

@@ -2,9 +2,11 @@
 
 import io
 import os
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from artvc import history, recording, settings, worktree
 from artvc.errors import InvalidInput
@@ -16,7 +18,19 @@ from artvc.sdk import values
 from artvc.sdk.workspace import with_remotes
 from artvc.worktree import CheckoutResult, WorktreeStatus
 
+if TYPE_CHECKING:
+    from concurrent.futures import Executor
+
+    from artvc.workers import Report, Task
+
 PathLike = str | os.PathLike[str]
+
+
+def do_here(task: "Task") -> "Report":
+    """What workers of :meth:`Repo.commit` run: do a task with the environment of this process."""
+    from artvc.workers import do_task  # noqa: PLC0415
+
+    return do_task(task, environ=os.environ)
 
 
 class Repo:
@@ -91,8 +105,13 @@ class Repo:
         tags: Sequence[str] = (),
         job_type: str = "",
         project: str | None = None,
+        executor: "str | Executor | None" = None,
+        remote: str | None = None,
     ) -> Logged:
         """Record files as a version of an artifact; durable and visible on return.
+
+        With an executor its workers read the files and send their data to a remote, and the version is pushed there
+        (``artvc help cluster``).  The same files make the same version.
 
         Args:
             paths: files or directories; one directory stands for its contents, otherwise each keeps its base name.
@@ -103,9 +122,12 @@ class Repo:
             metadata, description, tags: of the version; None keeps those of an equal version.
             job_type: of the run that is recorded with it.
             project: None is the default one.
+            executor: ``threads:N``, ``processes:N``, ``dask://HOST:PORT``, or one of your own, which stays open; its
+                workers must be able to import artvc and see the files under the same paths.  None: this process.
+            remote: with an executor, where the data goes; None is the default one.
 
         Returns:
-            the version and whether it is new.
+            the version, with the number that it has after a push, and whether it is new.
 
         Raises:
             InvalidInput: a path is missing, or name and type are not known.
@@ -113,7 +135,11 @@ class Repo:
             Conflict: the artifact has another type.
             SourceError: a file can't be read or changes meanwhile.
             StorageFull, StorageError: nothing changed.
+            WorkerError: a worker was lost, or none came; nothing was recorded.
+            RemoteError, RemoteDenied: by the remote; where the version was recorded, the hint says so.
         """
+        if remote is not None and executor is None:
+            raise InvalidInput("remote goes with executor", hint="without one the version is recorded here")
         listed = [paths] if isinstance(paths, str | os.PathLike) else paths
         request = CommitRequest(
             paths=tuple(Path(path) for path in listed),
@@ -130,7 +156,24 @@ class Repo:
             job_type=job_type,
             project=project,
         )
+        if executor is not None:
+            return self._commit_with(request, executor, remote)
         return recording.commit_paths(self._repository, request, now=settings.now).logged
+
+    def _commit_with(self, request: CommitRequest, executor: "str | Executor", remote: str | None) -> Logged:
+        from artvc import workers  # noqa: PLC0415 -- few commits are made so
+        from artvc.sync import sharing  # noqa: PLC0415
+
+        repo = self._repository
+        place = remote or sharing.default_remote(repo)
+        work = sharing.Work(environ=os.environ, now=settings.now)
+        result = workers.commit_with(repo, request, executor, remote=place, work=work, run=do_here, tell=warnings.warn)
+        pushed = workers.publish(repo, result, place, work)
+        version = result.logged.version
+        for one in pushed.renumbered:
+            if (one.project, one.name, one.old) == (version.project, version.name, version.number):
+                return replace(result.logged, version=repo.resolve(f"{one.project}/{one.name}:v{one.new}").version)
+        return result.logged
 
     def checkout(
         self, reference: str, dest: PathLike | None = None, *, force: bool = False, exact: bool = False

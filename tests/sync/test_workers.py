@@ -11,8 +11,9 @@ import subprocess
 import sys
 import tempfile
 import time
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -23,6 +24,7 @@ from artvc.errors import Conflict, InvalidInput, NotFound, RemoteError, SourceEr
 from artvc.maintenance import fsck
 from artvc.recording import CommitRequest
 from artvc.repo import Repository
+from artvc.sdk.repo import Repo
 from artvc.settings import Settings
 from artvc.sync import sharing
 from artvc.sync.sharing import Work
@@ -453,6 +455,72 @@ def test_executors_that_are_none(spec):
         pass
 
 
+def test_an_executor_of_the_callers_is_used_and_stays_open(tmp_path, files, directory, many_tasks):
+    repository(tmp_path / "repo", directory).close()
+    with ThreadPoolExecutor(2) as executor, Repo.open(tmp_path / "repo") as repo:
+        logged = repo.commit(files, "data", "dataset", executor=executor)
+        assert executor.submit(int, "7").result() == 7
+        assert logged.created and logged.version.artifact_id == local_version(tmp_path, files)
+        assert not repo.commit(files, "data", "dataset", executor="threads:2", remote="origin").created
+    cloned(tmp_path / "clone", directory, files)
+
+
+def test_the_version_has_the_number_that_a_push_gave_it(tmp_path, files, directory):
+    other, mine = tmp_path / "other", tmp_path / "mine"
+    for root in (other, mine):
+        repository(root, directory).close()
+    (tmp_path / "small").write_text("1")
+    with Repo.open(other) as repo:
+        assert repo.commit(tmp_path / "small", "data", "dataset", executor="threads:1").version.number == 0
+    with Repo.open(mine) as repo:
+        logged = repo.commit(files, "data", "dataset", executor="threads:1")
+        assert logged.version.number == 1
+        assert repo.resolve("data:v1").version == logged.version
+
+
+def test_a_remote_goes_with_an_executor(tmp_path, files, directory):
+    repository(tmp_path / "repo", directory).close()
+    with Repo.open(tmp_path / "repo") as repo, pytest.raises(InvalidInput, match="remote goes with executor"):
+        repo.commit(files, "data", "dataset", remote="origin")
+
+
+class Asleep(Executor):
+    """An executor that takes tasks and has nobody to do them until it is told that somebody is there."""
+
+    def __init__(self) -> None:
+        self.waiting: list[tuple[Future, Any, Any]] = []
+
+    def submit(self, run, /, *args, **kwargs):
+        self.waiting.append((Future(), run, args))
+        return self.waiting[-1][0]
+
+    def wake(self) -> None:
+        for future, run, args in self.waiting:
+            future.set_result(run(*args))
+
+
+def test_nobody_there_is_said_and_not_waited_for_for_ever(tmp_path, files, directory, monkeypatch):
+    monkeypatch.setattr(workers_module, "_LOOK", 0.01)
+    monkeypatch.setattr(workers_module, "_ALONE", 0.05)
+    asleep, looks, said = Asleep(), [], []
+    sleeping = contextlib.nullcontext(workers_module.Workers(asleep, 9, working=lambda: looks.append(1)))
+    monkeypatch.setattr(workers_module, "opened", lambda _: sleeping)
+    with repository(tmp_path / "repo", directory) as repo:
+        with pytest.raises(WorkerError, match="no workers"):
+            spread(repo, files, tell=said.append)
+        assert len(said) == 1 and len(looks) == 5
+        assert repo.state().number == 0
+
+        def late() -> None:
+            looks.append(1)
+            if len(looks) == 8:
+                asleep.wake()
+
+        asleep.waiting.clear()
+        sleeping.enter_result = workers_module.Workers(asleep, 9, working=late)
+        assert spread(repo, files).logged.version.artifact_id == local_version(tmp_path, files)
+
+
 def test_a_git_repository_is_no_place_for_workers(tmp_path, files):
     (tmp_path / "repo").mkdir()
     with Repository.create(tmp_path / "repo", settings=SETTINGS)[0] as repo:
@@ -572,3 +640,27 @@ def test_a_scheduler_that_is_not_there(monkeypatch):
         workers_module.opened("dask://127.0.0.1:9"),
     ):
         pass
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")  # Dask's
+def test_a_dask_cluster_without_workers(tmp_path, files, directory, monkeypatch):
+    distributed = pytest.importorskip("distributed", reason="dask is not installed: pip install 'artvc[dask]'")
+    monkeypatch.setattr(workers_module, "_LOOK", 0.2)
+    monkeypatch.setattr(workers_module, "_ALONE", 1)
+    said = []
+    with (
+        distributed.LocalCluster(n_workers=0, processes=True, dashboard_address=None) as cluster,
+        repository(tmp_path / "repo", directory) as repo,
+    ):
+        spec = "dask://" + cluster.scheduler_address.removeprefix("tcp://")
+        with pytest.raises(WorkerError, match="no workers"):
+            spread(repo, files, spec, tell=said.append)
+        assert said
+        monkeypatch.setattr(workers_module, "_ALONE", 600)
+        # It grows when somebody waits.
+        result = spread(repo, files, spec, tell=lambda _: cluster.scale(1))
+        assert result.logged.version.artifact_id == local_version(tmp_path, files)
+        with distributed.Client(cluster, set_as_default=False) as client:
+            again = spread(repo, files, client.get_executor())
+        assert not again.logged.created
