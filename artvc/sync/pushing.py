@@ -11,13 +11,16 @@ import os
 import random
 import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence, Set
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence, Set
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import BinaryIO, Final
 
 from artvc.errors import Conflict, Damaged, NotFound, RemoteError
 from artvc.model.ids import Id, Kind
+from artvc.model.merkle import Get
+from artvc.model.names import version_number
+from artvc.model.objects import JsonObject
 from artvc.model.reach import Reach
 from artvc.remotes.base import Publication, Remote, Upload
 from artvc.repo import Repository
@@ -42,6 +45,7 @@ from artvc.sync.joining import difference, take_over
 from artvc.sync.merging import Renumbered
 from artvc.sync.tracking import Tracking
 
+_NAMED: Final = ("artifact", "commit", "id")  # keys of what a ref keeps, with all that it needs
 _ATTEMPTS: Final = 100  # of others who were first each time
 _PAUSE: Final = 0.01  # seconds, before the second attempt; at most twice as much before each further one
 _LONGEST: Final = 2.0
@@ -256,6 +260,62 @@ def _published(tracking: Tracking, packs: Sequence[Upload]) -> None:
         tracking.drop_sent(pack.id)
 
 
+class _There(Container[bytes]):
+    """The objects that the remote's names keep.
+
+    What is there by accident, with no name that keeps it, may be collected there at any time.  Not all that names lead
+    to is looked at for that: what the remote does not have at all is out of the question, and what it has is looked
+    for in the versions nearest to what is pushed first.
+
+    Args:
+        get: reads an object.
+        tracking: the notes about the remote; what they don't have is sent.
+        theirs: the remote's names.
+        edits: what is pushed.
+    """
+
+    def __init__(self, get: Get, tracking: Tracking, theirs: RefState, edits: Sequence[RefEdit]) -> None:
+        self._tracking = tracking if tracking.exists else None
+        self._reach = Reach(get, lenient=True)  # of names that were removed here, something may be gone
+        self._left = _nearest_first(theirs, {_group(edit.name) for edit in edits})
+        words = [word for value in theirs.refs.values() for word in map(value.get, _NAMED) if isinstance(word, str)]
+        self._named = {bytes(Id.parse(word)) for word in words}
+
+    def __contains__(self, wanted: object) -> bool:
+        if wanted in self._reach or wanted in self._named:
+            return True
+        if self._tracking is None or not isinstance(wanted, bytes) or not self._tracking.published(wanted):
+            return False
+        for name, value in self._left:
+            self._reach.add(name, value)
+            if wanted in self._reach:
+                return True
+        return False
+
+
+def _group(ref: str) -> str:
+    """The artifact whose version a ref is; the project whose run it is."""
+    return ref.rpartition("/")[0]
+
+
+def _nearest_first(refs: RefState, near: Set[str]) -> Iterator[tuple[str, JsonObject]]:
+    """Refs, those first that may well keep what is looked for: the newest of some groups in turn, then the rest."""
+    groups: dict[str, list[str]] = {}
+    for ref in refs.refs:
+        groups.setdefault(_group(ref), []).append(ref)
+    for found in groups.values():
+        found.sort(key=lambda ref: version_number(ref.rpartition("/")[2]) or 0)
+    lists = [groups.pop(name) for name in sorted(near & groups.keys())]
+    while lists:
+        for one in lists:
+            ref = one.pop()
+            yield ref, refs.refs[ref]
+        lists = [one for one in lists if one]
+    for found in groups.values():
+        for ref in reversed(found):
+            yield ref, refs.refs[ref]
+
+
 class _Shipment:
     """What is to be sent, and the packs that are made for it."""
 
@@ -266,7 +326,7 @@ class _Shipment:
         self._theirs = theirs
         self._tmp = str(repo.dir / "tmp")
         self._chunks: dict[bytes, Place] = {}
-        self._there: set[bytes] = set()
+        self._there: Container[bytes] = frozenset()
         self._arrived: set[bytes] = set()
         self._members: list[tuple[Member, bytes]] = []
         self._writers: dict[int, PackWriter] = {}
@@ -290,22 +350,20 @@ class _Shipment:
         Raises:
             NotFound, Damaged: it is not here, or not sound.
         """
-        # What is there by accident, with no name that keeps it, may be collected there at any time.
-        there = Reach(self._get, lenient=True)
-        for ref, value in self._theirs.refs.items():
-            there.add(ref, value)
+        there = self._there = _There(self._get, self._tracking, self._theirs, edits)
         needed = Reach(self._get, known=there)
         for edit in edits:
             if edit.new is not None:
                 needed.add(edit.name, edit.new)
-        self._there = there.chunks
-        for chunk in needed.chunks - there.chunks:
+        for chunk in needed.chunks:
+            if chunk in there:
+                continue
             place = self._place(chunk)
             if place is None:
                 self._arrived.add(chunk)
             else:
                 self._chunks[chunk] = place
-        metadata = needed.objects - there.objects
+        metadata = {one for one in needed.objects if one not in there}
         for wanted in sorted(metadata):
             place = self._repo.objects.find(wanted)
             if place is None:

@@ -254,6 +254,11 @@ class Tracking:
             return self.place(wanted) is not None
         return self.exists and self.metadata.find(wanted) is not None
 
+    def published(self, wanted: bytes) -> bool:
+        """Whether a published pack of the remote has an object, of whatever kind."""
+        self.load()
+        return (self.data.find(wanted) or self.metadata.find(wanted)) is not None
+
     def place(self, chunk: bytes) -> Place | None:
         """Where the remote has a chunk, published or not, or None."""
         self.load()

@@ -22,6 +22,7 @@ from artvc.errors import (
 )
 from artvc.maintenance import GcRequest, RepackRequest
 from artvc.model.objects import Properties
+from artvc.model.reach import Reach
 from artvc.remotes import address, bucket, directory
 from artvc.remotes.base import Known, PieceKind
 from artvc.repo import Repository
@@ -854,6 +855,34 @@ def test_two_that_fetch_at_once(team):
     assert len(two.texts()) == 6 and two.problems() == []
     for clone in clones:
         clone.repo.close()
+
+
+def test_a_push_looks_at_what_is_near_and_not_at_all_that_is_there(team, monkeypatch):
+    one = team.new("one")
+    for number in range(12):
+        for name in ("data", "other"):
+            one.commit({"large": noise("kept", 300_000), "text": f"{name} {number}".encode()}, name)
+    one.push()
+    read = []
+    really = Reach._load
+
+    def counted(self, kind, wanted):
+        if self._lenient:
+            read.append(wanted)
+        return really(self, kind, wanted)
+
+    monkeypatch.setattr(Reach, "_load", counted)
+    one.commit({"large": noise("kept", 300_000), "text": b"next"}, "data")
+    pushed = one.push()
+    assert pushed.bytes < 10_000
+    assert 0 < len(read) < 12
+    # What only an old version of something else has is found too.
+    read.clear()
+    one.commit({"text": b"other 3"}, "third")
+    assert one.push().bytes < 10_000
+    assert len(read) > 24
+    two = team.clone("two", everything=True)
+    assert two.problems() == [] and two.files("third") == {"text": b"other 3"}
 
 
 def test_a_crowd_loses_nothing(team):
