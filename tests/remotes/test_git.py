@@ -110,6 +110,66 @@ def test_a_chain_that_was_replaced_comes_whole(server, make, tmp_path):
     assert pieces[:-1] == [(PieceKind.METADATA, other.id), (PieceKind.GONE, tree.id)]
 
 
+# -- servers without a lock ---------------------------------------------------------------------------------
+
+_OVERWRITING = """#!/bin/sh
+# Once a ref was moved, and before the client hears of it, somebody else moves it: as if both had found the old value.
+if [ "$1" = committed ] && [ -e rival ]; then
+    mv rival done
+    git update-ref refs/artvc/meta "$(cat done)"
+fi
+"""
+
+
+def test_a_server_without_a_lock_is_said_to_lose_pushes(server, make, tmp_path):
+    place, data = server.fresh("receive.advertiseAtomic=false"), make.data()
+    remote = client(place.url, tmp_path, server.environ)
+    found = remote.probe()
+    assert not found.many_writers and found.writable and "would lose a version" in found.warnings[0]
+    remote.upload(data)
+    publish_all(remote, [make.next(indexes=[data])])
+    assert client(place.url, tmp_path, server.environ).probe() == found
+    assert read(remote, data) == bytes_of(data) and followed(remote).number == 1
+    assert client(server.fresh().url, tmp_path, server.environ).probe().many_writers
+
+
+def test_who_is_overwritten_at_a_server_without_a_lock_hears_of_it(server, make, tmp_path):
+    place, copy = server.fresh("receive.advertiseAtomic=false"), server.fresh()
+    first = make.next()
+    ours, theirs = make.next(first, why="ours"), make.next(first, why="theirs")
+    remote = client(place.url, tmp_path, server.environ)
+    publish_all(remote, [first])
+    publish_all(client(copy.url, tmp_path, server.environ), [first, theirs])
+    git("fetch", "-q", copy.path, "refs/artvc/meta:refs/rival", environ=server.environ, cwd=place.path)
+    rival = git("rev-parse", "refs/rival", environ=server.environ, cwd=place.path)
+    hook = place.path / "hooks" / "reference-transaction"
+    hook.parent.mkdir(exist_ok=True)
+    hook.write_text(_OVERWRITING)
+    hook.chmod(0o755)
+    (place.path / "rival").write_text(rival)
+    assert remote.publish(ours) is False
+    assert (place.path / "done").exists()
+    publish_all(remote, [make.next(theirs, why="ours")])
+    assert sorted(followed(remote).transactions.items())[:2] == [(1, first.transaction), (2, theirs.transaction)]
+
+
+def test_a_pack_that_a_server_without_a_lock_dropped_is_an_error(server, make, tmp_path):
+    place, data = server.fresh("receive.advertiseAtomic=false"), make.data()
+    remote = client(place.url, tmp_path, server.environ)
+    publish_all(remote, [make.next()])
+    hook = place.path / "hooks" / "reference-transaction"
+    hook.parent.mkdir(exist_ok=True)
+    hook.write_text(
+        '#!/bin/sh\nif [ "$1" = committed ] && [ ! -e done ]; then\n    touch done\n'
+        "    for ref in $(git for-each-ref --format='%(refname)' refs/artvc/packs); do git update-ref -d $ref; done\nfi\n"
+    )
+    hook.chmod(0o755)
+    with pytest.raises(RemoteError, match="did not keep"):
+        remote.upload(data)
+    remote.upload(data)
+    assert read(remote, data) == bytes_of(data)
+
+
 # -- what hosts refuse --------------------------------------------------------------------------------------
 
 

@@ -47,6 +47,7 @@ PATIENCE: Final = Patience(tries=5, first=0.25, longest=15.0, request=60.0)
 _GIT_PORT: Final = 9418
 _REDIRECTIONS: Final = 5
 _SHA256: Final = b"object-format=sha256"
+_ATOMIC: Final = b"atomic"
 _WORDS: Final = 300  # of a server's message that are shown
 
 # Parts of what servers, ssh and dulwich say, and what they mean.
@@ -114,6 +115,7 @@ class NetworkWire:
     ) -> None:
         self.url = url
         self.host = host
+        self.excludes = True
         self._path = path
         self._door = door
         self._disk: Disk = surroundings.disk
@@ -196,7 +198,11 @@ class NetworkWire:
         return Fetched(refs, wanted, ReceivedPack(self._disk, fd, limits) if wanted else None)
 
     def push(self, update: Update, objects: Sequence[GitObject]) -> None:
-        """As :meth:`artvc.remotes.git.wire.Wire.push`."""
+        """As :meth:`artvc.remotes.git.wire.Wire.push`.
+
+        A server that does not offer ``atomic`` has no lock for what it moves: go-git's looks only whether the ref is
+        there.  So of such a one the ref is read back, which tells those who were overwritten soon after, not all.
+        """
         new = update.new or ZERO_SHA
 
         def compare(found: Mapping[bytes, bytes]) -> dict[bytes, bytes]:
@@ -210,11 +216,16 @@ class NetworkWire:
 
         def send(client: "GitClient") -> None:
             done = client.send_pack(self._path.encode(), compare, pack)  # type: ignore[arg-type]
+            self.excludes = isinstance(client, _Checked) and client.offers_atomic
             why = (done.ref_status or {}).get(update.ref, "said nothing of it")
             if why is not None:
                 raise Refused(_plain(why))
 
         self._tried(send)
+        if not self.excludes and update.new is not None:
+            found = self.refs(update.ref).get(update.ref)
+            if found != update.new:
+                raise Moved(found)
 
     def close(self) -> None:
         """End connections."""
@@ -345,7 +356,13 @@ class _Door:
 
 
 class _Checked(GitClient):
-    """What dulwich negotiates, without what is not wanted."""
+    """What dulwich negotiates, without what is not wanted.
+
+    Attributes:
+        offers_atomic: whether the server said so when something was pushed.
+    """
+
+    offers_atomic = False
 
     def _negotiate_upload_pack_capabilities(self, server_capabilities: set[bytes]) -> Any:
         if _SHA256 in server_capabilities:
@@ -357,6 +374,7 @@ class _Checked(GitClient):
     def _negotiate_receive_pack_capabilities(self, server_capabilities: set[bytes]) -> Any:
         if _SHA256 in server_capabilities:
             raise _sha256("this")
+        self.offers_atomic = _ATOMIC in server_capabilities
         return super()._negotiate_receive_pack_capabilities(server_capabilities)
 
 
