@@ -89,7 +89,7 @@ def test_what_is_new_comes_alone(server, make, tmp_path):
     came: list[int] = []
     counted = channels.Counter.count
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(channels.Counter, "count", lambda self, size: (came.append(size), counted(self, size))[1])
+        patch.setattr(channels.Counter, "count", lambda *args: (came.append(args[1]), counted(*args))[1])
         heads = seen.follow(reader)
         publish_all(reader, [make.next(second)])
     assert [kind for kind, _, _ in heads] == [PieceKind.TRANSACTION, PieceKind.METADATA, PieceKind.TOKEN]
