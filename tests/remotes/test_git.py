@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 import http.server
 import os
+import resource
 import socketserver
 import struct
 import threading
@@ -25,7 +26,7 @@ from artvc.errors import (
 )
 from artvc.remotes.address import Surroundings, open_remote, parse
 from artvc.remotes.base import Known, PieceKind
-from artvc.remotes.git import channels, layout
+from artvc.remotes.git import channels, layout, network
 from artvc.remotes.git.objects import BLOB, Limits, ReceivedPack, apply_delta, pack_chunks, whole
 from artvc.remotes.git.remote import GitRemote
 from artvc.store.fsio import Disk
@@ -168,6 +169,38 @@ def test_a_pack_that_a_server_without_a_lock_dropped_is_an_error(server, make, t
         remote.upload(data)
     remote.upload(data)
     assert read(remote, data) == bytes_of(data)
+
+
+def test_a_ref_that_is_locked_for_a_while_is_pushed_again(server, make, tmp_path, monkeypatch):
+    place, first = server.fresh("core.filesRefLockTimeout=0"), make.next()
+    remote = client(place.url, tmp_path, server.environ)
+    publish_all(remote, [first])
+    lock, waits = place.path / "refs" / "artvc" / "meta.lock", []
+    lock.touch()
+
+    def sleep(seconds: float) -> None:
+        waits.append(seconds)
+        if len(waits) == 2:
+            lock.unlink()
+
+    monkeypatch.setattr(network.time, "sleep", sleep)
+    publish_all(remote, [make.next(first)])
+    assert len(waits) == 2 and followed(remote).number == 2
+
+
+def test_more_files_may_be_open_than_select_knows(server, make, tmp_path):
+    place, data = server.fresh(), make.data()
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.ExitStack() as stack:
+        stack.callback(resource.setrlimit, resource.RLIMIT_NOFILE, limit)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (min(2000, limit[1]), limit[1]))
+        for _ in range(1100):
+            stack.enter_context(open(os.devnull))
+        remote = client(place.url, tmp_path, server.environ)
+        remote.upload(data)
+        publish_all(remote, [make.next(indexes=[data])])
+        assert followed(client(place.url, tmp_path, server.environ)).number == 1
+        assert read(remote, data) == bytes_of(data)
 
 
 # -- what hosts refuse --------------------------------------------------------------------------------------

@@ -57,7 +57,8 @@ def test_a_crowd_loses_nothing_at_a_git_remote(crowded, request):
     with ThreadPoolExecutor(CLIENTS) as pool:
         took = list(pool.map(work, crowd))
     if FULL:
-        halves = [sorted(one for each in took for one in each[part]) for part in (slice(25), slice(25, None))]
+        parts = (slice(PUSHES // 2), slice(PUSHES // 2, None))
+        halves = [sorted(one for each in took for one in each[part]) for part in parts]
         shown = ", ".join(f"{half[len(half) // 2]:.2f} s" for half in halves)
         print(f"\n{request.node.name}: {time.monotonic() - start:.0f} s, median push of each half {shown}")
     everyone_agrees(team, first, *crowd)

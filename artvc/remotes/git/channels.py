@@ -101,6 +101,12 @@ class Channel:
         return ""
 
 
+def _is_readable(fd: int) -> bool:
+    poll = select.poll()  # select() knows the first 1,024 files only
+    poll.register(fd, select.POLLIN)
+    return bool(poll.poll(0))
+
+
 class SocketChannel(Channel):
     """A TCP connection.
 
@@ -127,7 +133,7 @@ class SocketChannel(Channel):
 
     def can_read(self) -> bool:
         """Whether something is there to be read."""
-        return bool(select.select([self._socket], [], [], 0)[0])
+        return _is_readable(self._socket.fileno())
 
     def finish_writing(self) -> None:
         """Nothing more will be written."""
@@ -234,7 +240,7 @@ class ProgramChannel(Channel):
 
     def can_read(self) -> bool:
         """Whether something is there to be read."""
-        return bool(select.select([self._out.fileno()], [], [], 0)[0])
+        return _is_readable(self._out.fileno())
 
     def finish_writing(self) -> None:
         """Nothing more will be written."""

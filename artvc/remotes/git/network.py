@@ -61,6 +61,8 @@ _DENIED: Final = (
 )  # fmt: skip
 # What comes of telling a server what is here that does not listen, such as go-git's: it sends all of it at once.
 _NO_HAVE: Final = ("length prefix: b'PACK'", "Broken pipe")
+# A ref that somebody else moves at the moment, in JGit's words and in git's.
+_LOCKED: Final = ("failed to lock", "failed to update ref", "cannot lock ref")
 # A pack that did not come whole, and (JGit's) one that somebody else pushes too at the moment.
 _UNSTORED: Final = ("abnormal exit", "Cannot lock")
 _PASSING: Final = ("http resp 5", "http resp 429", "http resp 408", "not our ref", "timed out")
@@ -223,7 +225,14 @@ class NetworkWire:
             if why is not None:
                 raise Refused(_plain(why))
 
-        self._tried(send)
+        for attempt in range(self._patience.tries):
+            try:
+                self._tried(send)
+                break
+            except Refused as exc:
+                if attempt + 1 == self._patience.tries or not any(part in exc.why for part in _LOCKED):
+                    raise
+            time.sleep(self._patience.pause(attempt))
         if not self.excludes and update.new is not None:
             found = self.refs(update.ref).get(update.ref)
             if found != update.new:
