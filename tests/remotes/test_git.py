@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 import http.server
 import os
+import random
 import resource
 import socketserver
 import struct
@@ -27,7 +28,7 @@ from artvc.errors import (
 from artvc.remotes.address import Surroundings, open_remote, parse
 from artvc.remotes.base import Known, PieceKind
 from artvc.remotes.git import channels, layout, network
-from artvc.remotes.git.objects import BLOB, Limits, ReceivedPack, apply_delta, pack_chunks, whole
+from artvc.remotes.git.objects import BLOB, Limits, ReceivedPack, apply_delta, pack_chunks, stored, whole
 from artvc.remotes.git.remote import GitRemote
 from artvc.store.fsio import Disk
 from tests.remotes import git_servers
@@ -432,6 +433,86 @@ def _raw(kind: int, size: int, deflated: bytes) -> bytes:
 def test_a_malformed_pack_is_damaged(raw, tmp_path):
     with pytest.raises(Damaged):
         received(tmp_path, raw)
+
+
+_NOISE = random.Random(7).randbytes(300_000)
+
+
+def _deflated(*levels: int) -> bytes:
+    """Noise in equal parts, each deflated at a level of its own; 0 is zlib's own way of storing."""
+    step, found = len(_NOISE) // len(levels), []
+    for number, level in enumerate(levels):
+        part = _NOISE[number * step : (number + 1) * step]
+        stream = zlib.compressobj(level, wbits=-15)
+        is_last = number + 1 == len(levels)
+        found.append(stream.compress(part) + stream.flush(zlib.Z_FINISH if is_last else zlib.Z_FULL_FLUSH))
+    return b"\x78\x01" + b"".join(found) + struct.pack(">I", zlib.adler32(_NOISE))
+
+
+def _blocks(*sizes: int, final: int) -> bytes:
+    """Noise in stored blocks of some sizes; ``final`` says which of them claims to be the last."""
+    found, at = [b"\x78\x01"], 0
+    for number, size in enumerate(sizes):
+        found.append(struct.pack("<BHH", number == final, size, size ^ 0xFFFF) + _NOISE[at : at + size])
+        at += size
+    return b"".join(found) + struct.pack(">I", zlib.adler32(_NOISE))
+
+
+@pytest.mark.parametrize(
+    "deflated",
+    [
+        b"".join(stored(whole(BLOB, _NOISE)))[4:],
+        _deflated(0),
+        _deflated(9),
+        _deflated(0, 9, 0),
+        _blocks(65535, 65535, 0, 65535, 65535, 37860, final=5),
+        _blocks(65535, 65535, 65535, 65535, 37860, 0, final=5),
+        _blocks(60000, 60000, 60000, 60000, 60000, final=4),
+    ],
+)
+def test_an_object_is_read_however_it_was_deflated(deflated, tmp_path):
+    blob, other = whole(BLOB, _NOISE), whole(BLOB, b"behind it")
+    raw = _raw_pack(_raw(3, len(_NOISE), deflated), _raw(3, 9, zlib.compress(b"behind it")))
+    path, disk = tmp_path / "pack", Disk(sync=False)
+    path.write_bytes(raw)
+    with contextlib.closing(os.fdopen(disk.open_read(str(path)), "rb")) as file:
+        found = ReceivedPack(disk, file.fileno(), LIMITS)
+        assert b"".join(found.blob(blob.id)) == _NOISE and b"".join(found.blob(other.id)) == b"behind it"
+
+
+@pytest.mark.parametrize(
+    "deflated",
+    [
+        _blocks(65535, 65535, 65535, 65535, 37859, final=4),
+        _blocks(65535, 65535, 65535, 65535, 37860, 1, final=5),
+        _blocks(65535, 65535, 65535, 65535, 37860, final=-1),
+        _blocks(65535, 65535, 65535, 65535, 37860, final=1),
+        _blocks(65535, 65535, 65535, 65535, 37860, final=4)[:-5],
+        _blocks(65535, 65535, 65535, 65535, 37860, final=4)[:100_000],
+        _blocks(65535, 65535, 65535, 65535, 37860, final=4)[:65543],
+        b"\x78\x02" + _blocks(65535, 65535, 65535, 65535, 37860, final=4)[2:],
+        b"\x78",
+    ],
+)
+def test_stored_blocks_that_are_malformed_are_damaged(deflated, tmp_path):
+    with pytest.raises(Damaged):
+        received(tmp_path, _raw_pack(_raw(3, len(_NOISE), deflated)))
+
+
+def test_no_change_of_a_byte_gives_other_bytes(tmp_path):
+    """Around the headers of stored blocks: what still passes has the bytes that its name says."""
+    blob = whole(BLOB, _NOISE)
+    raw = _raw(3, len(_NOISE), _blocks(65535, 65535, 65535, 65535, 37860, final=4))
+    heads = [4 + 2 + number * 65540 for number in range(5)]
+    for at in [*range(8), *(head + more for head in heads for more in range(-1, 6)), *range(len(raw) - 6, len(raw))]:
+        for bit in (1, 128):
+            changed = bytearray(raw)
+            changed[at] ^= bit
+            path, disk = tmp_path / "pack", Disk(sync=False)
+            path.write_bytes(_raw_pack(bytes(changed)))
+            with contextlib.closing(os.fdopen(disk.open_read(str(path)), "rb")) as file, contextlib.suppress(Damaged):
+                found = ReceivedPack(disk, file.fileno(), LIMITS).blob(blob.id)
+                assert found is None or b"".join(found) == _NOISE
 
 
 def test_a_delta_bomb_is_damaged():
