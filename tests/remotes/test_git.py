@@ -4,6 +4,8 @@ import contextlib
 import hashlib
 import http.server
 import os
+import random
+import resource
 import socketserver
 import struct
 import threading
@@ -25,8 +27,8 @@ from artvc.errors import (
 )
 from artvc.remotes.address import Surroundings, open_remote, parse
 from artvc.remotes.base import Known, PieceKind
-from artvc.remotes.git import channels, layout
-from artvc.remotes.git.objects import BLOB, Limits, ReceivedPack, apply_delta, pack_chunks, whole
+from artvc.remotes.git import channels, layout, network
+from artvc.remotes.git.objects import BLOB, Limits, ReceivedPack, apply_delta, pack_chunks, stored, whole
 from artvc.remotes.git.remote import GitRemote
 from artvc.store.fsio import Disk
 from tests.remotes import git_servers
@@ -89,7 +91,7 @@ def test_what_is_new_comes_alone(server, make, tmp_path):
     came: list[int] = []
     counted = channels.Counter.count
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(channels.Counter, "count", lambda self, size: (came.append(size), counted(self, size))[1])
+        patch.setattr(channels.Counter, "count", lambda *args: (came.append(args[1]), counted(*args))[1])
         heads = seen.follow(reader)
         publish_all(reader, [make.next(second)])
     assert [kind for kind, _, _ in heads] == [PieceKind.TRANSACTION, PieceKind.METADATA, PieceKind.TOKEN]
@@ -108,6 +110,98 @@ def test_a_chain_that_was_replaced_comes_whole(server, make, tmp_path):
     publish_all(client(place.url, tmp_path, server.environ), [make.next(metadata=[other])])
     pieces = [(piece.kind, piece.id) for piece in remote.history(seen.known())]
     assert pieces[:-1] == [(PieceKind.METADATA, other.id), (PieceKind.GONE, tree.id)]
+
+
+# -- servers without a lock ---------------------------------------------------------------------------------
+
+_OVERWRITING = """#!/bin/sh
+# Once a ref was moved, and before the client hears of it, somebody else moves it: as if both had found the old value.
+if [ "$1" = committed ] && [ -e rival ]; then
+    mv rival done
+    git update-ref refs/artvc/meta "$(cat done)"
+fi
+"""
+
+
+def test_a_server_without_a_lock_is_said_to_lose_pushes(server, make, tmp_path):
+    place, data = server.fresh("receive.advertiseAtomic=false"), make.data()
+    remote = client(place.url, tmp_path, server.environ)
+    found = remote.probe()
+    assert not found.many_writers and found.writable and "would lose a version" in found.warnings[0]
+    remote.upload(data)
+    publish_all(remote, [make.next(indexes=[data])])
+    assert client(place.url, tmp_path, server.environ).probe() == found
+    assert read(remote, data) == bytes_of(data) and followed(remote).number == 1
+    assert client(server.fresh().url, tmp_path, server.environ).probe().many_writers
+
+
+def test_who_is_overwritten_at_a_server_without_a_lock_hears_of_it(server, make, tmp_path):
+    place, copy = server.fresh("receive.advertiseAtomic=false"), server.fresh()
+    first = make.next()
+    ours, theirs = make.next(first, why="ours"), make.next(first, why="theirs")
+    remote = client(place.url, tmp_path, server.environ)
+    publish_all(remote, [first])
+    publish_all(client(copy.url, tmp_path, server.environ), [first, theirs])
+    git("fetch", "-q", copy.path, "refs/artvc/meta:refs/rival", environ=server.environ, cwd=place.path)
+    rival = git("rev-parse", "refs/rival", environ=server.environ, cwd=place.path)
+    hook = place.path / "hooks" / "reference-transaction"
+    hook.parent.mkdir(exist_ok=True)
+    hook.write_text(_OVERWRITING)
+    hook.chmod(0o755)
+    (place.path / "rival").write_text(rival)
+    assert remote.publish(ours) is False
+    assert (place.path / "done").exists()
+    publish_all(remote, [make.next(theirs, why="ours")])
+    assert sorted(followed(remote).transactions.items())[:2] == [(1, first.transaction), (2, theirs.transaction)]
+
+
+def test_a_pack_that_a_server_without_a_lock_dropped_is_an_error(server, make, tmp_path):
+    place, data = server.fresh("receive.advertiseAtomic=false"), make.data()
+    remote = client(place.url, tmp_path, server.environ)
+    publish_all(remote, [make.next()])
+    hook = place.path / "hooks" / "reference-transaction"
+    hook.parent.mkdir(exist_ok=True)
+    hook.write_text(
+        '#!/bin/sh\nif [ "$1" = committed ] && [ ! -e done ]; then\n    touch done\n'
+        "    for ref in $(git for-each-ref --format='%(refname)' refs/artvc/packs); do git update-ref -d $ref; done\nfi\n"
+    )
+    hook.chmod(0o755)
+    with pytest.raises(RemoteError, match="did not keep"):
+        remote.upload(data)
+    remote.upload(data)
+    assert read(remote, data) == bytes_of(data)
+
+
+def test_a_ref_that_is_locked_for_a_while_is_pushed_again(server, make, tmp_path, monkeypatch):
+    place, first = server.fresh("core.filesRefLockTimeout=0"), make.next()
+    remote = client(place.url, tmp_path, server.environ)
+    publish_all(remote, [first])
+    lock, waits = place.path / "refs" / "artvc" / "meta.lock", []
+    lock.touch()
+
+    def sleep(seconds: float) -> None:
+        waits.append(seconds)
+        if len(waits) == 2:
+            lock.unlink()
+
+    monkeypatch.setattr(network.time, "sleep", sleep)
+    publish_all(remote, [make.next(first)])
+    assert len(waits) == 2 and followed(remote).number == 2
+
+
+def test_more_files_may_be_open_than_select_knows(server, make, tmp_path):
+    place, data = server.fresh(), make.data()
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.ExitStack() as stack:
+        stack.callback(resource.setrlimit, resource.RLIMIT_NOFILE, limit)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (min(2000, limit[1]), limit[1]))
+        for _ in range(1100):
+            stack.enter_context(open(os.devnull))
+        remote = client(place.url, tmp_path, server.environ)
+        remote.upload(data)
+        publish_all(remote, [make.next(indexes=[data])])
+        assert followed(client(place.url, tmp_path, server.environ)).number == 1
+        assert read(remote, data) == bytes_of(data)
 
 
 # -- what hosts refuse --------------------------------------------------------------------------------------
@@ -339,6 +433,86 @@ def _raw(kind: int, size: int, deflated: bytes) -> bytes:
 def test_a_malformed_pack_is_damaged(raw, tmp_path):
     with pytest.raises(Damaged):
         received(tmp_path, raw)
+
+
+_NOISE = random.Random(7).randbytes(300_000)
+
+
+def _deflated(*levels: int) -> bytes:
+    """Noise in equal parts, each deflated at a level of its own; 0 is zlib's own way of storing."""
+    step, found = len(_NOISE) // len(levels), []
+    for number, level in enumerate(levels):
+        part = _NOISE[number * step : (number + 1) * step]
+        stream = zlib.compressobj(level, wbits=-15)
+        is_last = number + 1 == len(levels)
+        found.append(stream.compress(part) + stream.flush(zlib.Z_FINISH if is_last else zlib.Z_FULL_FLUSH))
+    return b"\x78\x01" + b"".join(found) + struct.pack(">I", zlib.adler32(_NOISE))
+
+
+def _blocks(*sizes: int, final: int) -> bytes:
+    """Noise in stored blocks of some sizes; ``final`` says which of them claims to be the last."""
+    found, at = [b"\x78\x01"], 0
+    for number, size in enumerate(sizes):
+        found.append(struct.pack("<BHH", number == final, size, size ^ 0xFFFF) + _NOISE[at : at + size])
+        at += size
+    return b"".join(found) + struct.pack(">I", zlib.adler32(_NOISE))
+
+
+@pytest.mark.parametrize(
+    "deflated",
+    [
+        b"".join(stored(whole(BLOB, _NOISE)))[4:],
+        _deflated(0),
+        _deflated(9),
+        _deflated(0, 9, 0),
+        _blocks(65535, 65535, 0, 65535, 65535, 37860, final=5),
+        _blocks(65535, 65535, 65535, 65535, 37860, 0, final=5),
+        _blocks(60000, 60000, 60000, 60000, 60000, final=4),
+    ],
+)
+def test_an_object_is_read_however_it_was_deflated(deflated, tmp_path):
+    blob, other = whole(BLOB, _NOISE), whole(BLOB, b"behind it")
+    raw = _raw_pack(_raw(3, len(_NOISE), deflated), _raw(3, 9, zlib.compress(b"behind it")))
+    path, disk = tmp_path / "pack", Disk(sync=False)
+    path.write_bytes(raw)
+    with contextlib.closing(os.fdopen(disk.open_read(str(path)), "rb")) as file:
+        found = ReceivedPack(disk, file.fileno(), LIMITS)
+        assert b"".join(found.blob(blob.id)) == _NOISE and b"".join(found.blob(other.id)) == b"behind it"
+
+
+@pytest.mark.parametrize(
+    "deflated",
+    [
+        _blocks(65535, 65535, 65535, 65535, 37859, final=4),
+        _blocks(65535, 65535, 65535, 65535, 37860, 1, final=5),
+        _blocks(65535, 65535, 65535, 65535, 37860, final=-1),
+        _blocks(65535, 65535, 65535, 65535, 37860, final=1),
+        _blocks(65535, 65535, 65535, 65535, 37860, final=4)[:-5],
+        _blocks(65535, 65535, 65535, 65535, 37860, final=4)[:100_000],
+        _blocks(65535, 65535, 65535, 65535, 37860, final=4)[:65543],
+        b"\x78\x02" + _blocks(65535, 65535, 65535, 65535, 37860, final=4)[2:],
+        b"\x78",
+    ],
+)
+def test_stored_blocks_that_are_malformed_are_damaged(deflated, tmp_path):
+    with pytest.raises(Damaged):
+        received(tmp_path, _raw_pack(_raw(3, len(_NOISE), deflated)))
+
+
+def test_no_change_of_a_byte_gives_other_bytes(tmp_path):
+    """Around the headers of stored blocks: what still passes has the bytes that its name says."""
+    blob = whole(BLOB, _NOISE)
+    raw = _raw(3, len(_NOISE), _blocks(65535, 65535, 65535, 65535, 37860, final=4))
+    heads = [4 + 2 + number * 65540 for number in range(5)]
+    for at in [*range(8), *(head + more for head in heads for more in range(-1, 6)), *range(len(raw) - 6, len(raw))]:
+        for bit in (1, 128):
+            changed = bytearray(raw)
+            changed[at] ^= bit
+            path, disk = tmp_path / "pack", Disk(sync=False)
+            path.write_bytes(_raw_pack(bytes(changed)))
+            with contextlib.closing(os.fdopen(disk.open_read(str(path)), "rb")) as file, contextlib.suppress(Damaged):
+                found = ReceivedPack(disk, file.fileno(), LIMITS).blob(blob.id)
+                assert found is None or b"".join(found) == _NOISE
 
 
 def test_a_delta_bomb_is_damaged():

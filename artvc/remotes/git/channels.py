@@ -14,7 +14,7 @@ import socket
 import subprocess
 import tempfile
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, Protocol
 
@@ -36,17 +36,23 @@ class _Reader(Protocol):
 
 
 class Counter:
-    """How many more bytes may come on a connection."""
+    """How many more bytes may come on a connection.
+
+    Attributes:
+        ended: it ended where more was expected.
+    """
 
     def __init__(self) -> None:
+        self.ended = False
         self._left = REFS_BYTES
 
     def allow(self, size: int) -> None:
         """From here on so many, and a little for what git wraps around them."""
         self._left = size + size // 64 + 1024 * 1024
 
-    def count(self, size: int) -> None:
-        """Bytes came.  Raises Damaged where they are too many."""
+    def count(self, size: int, wanted: int) -> None:
+        """Bytes came, of so many that were wanted.  Raises Damaged where they are too many."""
+        self.ended = size < wanted
         self._left -= size
         if self._left < 0:
             raise Damaged("the answer is longer than anything that was asked for")
@@ -57,7 +63,10 @@ class Channel:
 
     Attributes:
         counter: of the bytes that come.
+        stuck: a wait was given up.
     """
+
+    stuck = False
 
     def __init__(self) -> None:
         self.counter = Counter()
@@ -65,7 +74,7 @@ class Channel:
     def read(self, size: int) -> bytes:
         """So many bytes, fewer only at the end."""
         data = self._reader().read(size)
-        self.counter.count(len(data))
+        self.counter.count(len(data), size)
         return data
 
     def _reader(self) -> _Reader:
@@ -90,6 +99,12 @@ class Channel:
     def said(self) -> str:
         """What was said about a failure, beside the connection."""
         return ""
+
+
+def _is_readable(fd: int) -> bool:
+    poll = select.poll()  # select() knows the first 1,024 files only
+    poll.register(fd, select.POLLIN)
+    return bool(poll.poll(0))
 
 
 class SocketChannel(Channel):
@@ -118,7 +133,7 @@ class SocketChannel(Channel):
 
     def can_read(self) -> bool:
         """Whether something is there to be read."""
-        return bool(select.select([self._socket], [], [], 0)[0])
+        return _is_readable(self._socket.fileno())
 
     def finish_writing(self) -> None:
         """Nothing more will be written."""
@@ -132,12 +147,19 @@ class SocketChannel(Channel):
 
 
 class _Pipe(io.RawIOBase):
-    """What a program writes; raises TimeoutError where it is silent for too long."""
+    """What a program writes.
 
-    def __init__(self, fd: int, silence: float) -> None:
+    Args:
+        fd: to read from.
+        silence: seconds after which a wait ends.
+        stuck: called then, before a TimeoutError is raised.
+    """
+
+    def __init__(self, fd: int, silence: float, stuck: Callable[[], None]) -> None:
         super().__init__()
         self._fd = fd
         self._silence = silence
+        self._stuck = stuck
 
     def readable(self) -> bool:
         return True
@@ -146,6 +168,7 @@ class _Pipe(io.RawIOBase):
         poll = select.poll()
         poll.register(self._fd, select.POLLIN)
         if not poll.poll(self._silence * 1000):
+            self._stuck()
             raise TimeoutError("no answer in time")
         data = os.read(self._fd, len(buffer))
         buffer[: len(data)] = data
@@ -183,9 +206,12 @@ class ProgramChannel(Channel):
             raise AssertionError("all of them are pipes")
         self._in, self._out = self._program.stdin, self._program.stdout
         os.set_blocking(self._in.fileno(), False)
-        self._file = io.BufferedReader(_Pipe(self._out.fileno(), silence), _BUFFER)
+        self._file = io.BufferedReader(_Pipe(self._out.fileno(), silence, self._give_up), _BUFFER)
         # A program that is started here may start one that stays, and keeps this pipe: nobody waits for its end.
         threading.Thread(target=self._listen, args=(self._program.stderr,), name="artvc-ssh", daemon=True).start()
+
+    def _give_up(self) -> None:
+        self.stuck = True
 
     def _listen(self, source: Any) -> None:
         with source, contextlib.suppress(OSError, ValueError):
@@ -206,6 +232,7 @@ class ProgramChannel(Channel):
         total = len(view)
         while view:
             if not poll.poll(self._silence * 1000):
+                self._give_up()
                 raise TimeoutError("nothing was taken in time")
             with contextlib.suppress(BlockingIOError):
                 view = view[os.write(self._in.fileno(), view[:_SENT]) :]
@@ -213,7 +240,7 @@ class ProgramChannel(Channel):
 
     def can_read(self) -> bool:
         """Whether something is there to be read."""
-        return bool(select.select([self._out.fileno()], [], [], 0)[0])
+        return _is_readable(self._out.fileno())
 
     def finish_writing(self) -> None:
         """Nothing more will be written."""
@@ -225,7 +252,7 @@ class ProgramChannel(Channel):
         self.finish_writing()
         self._out.close()
         try:
-            self._program.wait(_ENDING)
+            self._program.wait(0 if self.stuck else _ENDING)
         except subprocess.TimeoutExpired:
             self._program.kill()
             self._program.wait()
@@ -233,7 +260,7 @@ class ProgramChannel(Channel):
     def said(self) -> str:
         """The end of what it wrote to its standard error."""
         with contextlib.suppress(subprocess.TimeoutExpired):
-            self._program.wait(1.0)
+            self._program.wait(0 if self.stuck else 1.0)
         return bytes(self._tail).decode(errors="replace")
 
 
@@ -256,6 +283,7 @@ class Ssh:
         self._environ = dict(environ)
         self._where = ["-p", str(port)] * (port != 0) + [f"{user}@{host}" if user else host]
         self._directory: str | None = None
+        self._left: list[str] = []
         self._lock = threading.Lock()
         command = environ.get("GIT_SSH_COMMAND") or configured
         try:
@@ -290,12 +318,22 @@ class Ssh:
                 self._directory = tempfile.mkdtemp(prefix="artvc-")
             return ["-o", "ControlMaster=auto", "-o", "ControlPersist=60", "-o", f"ControlPath={self._directory}/%C"]
 
-    def close(self) -> None:
-        """End the shared connection."""
+    def begin_anew(self) -> None:
+        """Leave the shared connection to those that use it: the next call makes another one."""
         with self._lock:
-            directory, self._directory = self._directory, None
-        if directory is None:
-            return
+            if self._directory is not None:
+                self._left.append(self._directory)
+                self._directory = None
+
+    def close(self) -> None:
+        """End the shared connections."""
+        self.begin_anew()
+        with self._lock:
+            directories, self._left = self._left, []
+        for directory in directories:
+            self._end(directory)
+
+    def _end(self, directory: str) -> None:
         with contextlib.suppress(OSError, subprocess.SubprocessError):
             if os.listdir(directory):
                 subprocess.run(

@@ -35,6 +35,7 @@ class LocalWire:
     """
 
     host = ""
+    excludes = True
 
     def __init__(self, root: Path, url: str, disk: Disk) -> None:
         self.url = url

@@ -47,6 +47,7 @@ PATIENCE: Final = Patience(tries=5, first=0.25, longest=15.0, request=60.0)
 _GIT_PORT: Final = 9418
 _REDIRECTIONS: Final = 5
 _SHA256: Final = b"object-format=sha256"
+_ATOMIC: Final = b"atomic"
 _WORDS: Final = 300  # of a server's message that are shown
 
 # Parts of what servers, ssh and dulwich say, and what they mean.
@@ -60,7 +61,11 @@ _DENIED: Final = (
 )  # fmt: skip
 # What comes of telling a server what is here that does not listen, such as go-git's: it sends all of it at once.
 _NO_HAVE: Final = ("length prefix: b'PACK'", "Broken pipe")
-_PASSING: Final = ("http resp 5", "http resp 429", "http resp 408", "not our ref", "timed out", "reset by peer")
+# A ref that somebody else moves at the moment, in JGit's words and in git's.
+_LOCKED: Final = ("failed to lock", "failed to update ref", "cannot lock ref")
+# A pack that did not come whole, and (JGit's) one that somebody else pushes too at the moment.
+_UNSTORED: Final = ("abnormal exit", "Cannot lock")
+_PASSING: Final = ("http resp 5", "http resp 429", "http resp 408", "not our ref", "timed out")
 
 
 def connect(address: Address, surroundings: Surroundings) -> "NetworkWire":
@@ -114,6 +119,7 @@ class NetworkWire:
     ) -> None:
         self.url = url
         self.host = host
+        self.excludes = True
         self._path = path
         self._door = door
         self._disk: Disk = surroundings.disk
@@ -196,7 +202,11 @@ class NetworkWire:
         return Fetched(refs, wanted, ReceivedPack(self._disk, fd, limits) if wanted else None)
 
     def push(self, update: Update, objects: Sequence[GitObject]) -> None:
-        """As :meth:`artvc.remotes.git.wire.Wire.push`."""
+        """As :meth:`artvc.remotes.git.wire.Wire.push`.
+
+        A server that does not offer ``atomic`` has no lock for what it moves: go-git's looks only whether the ref is
+        there.  So of such a one the ref is read back, which tells those who were overwritten soon after, not all.
+        """
         new = update.new or ZERO_SHA
 
         def compare(found: Mapping[bytes, bytes]) -> dict[bytes, bytes]:
@@ -210,11 +220,23 @@ class NetworkWire:
 
         def send(client: "GitClient") -> None:
             done = client.send_pack(self._path.encode(), compare, pack)  # type: ignore[arg-type]
+            self.excludes = isinstance(client, _Checked) and client.offers_atomic
             why = (done.ref_status or {}).get(update.ref, "said nothing of it")
             if why is not None:
                 raise Refused(_plain(why))
 
-        self._tried(send)
+        for attempt in range(self._patience.tries):
+            try:
+                self._tried(send)
+                break
+            except Refused as exc:
+                if attempt + 1 == self._patience.tries or not any(part in exc.why for part in _LOCKED):
+                    raise
+            time.sleep(self._patience.pause(attempt))
+        if not self.excludes and update.new is not None:
+            found = self.refs(update.ref).get(update.ref)
+            if found != update.new:
+                raise Moved(found)
 
     def close(self) -> None:
         """End connections."""
@@ -232,7 +254,7 @@ class NetworkWire:
                 raise
             except (OSError, EOFError, GitProtocolError, urllib3.exceptions.HTTPError, ValueError, LookupError,
                     AssertionError, TypeError, AttributeError, NotGitRepository, HTTPUnauthorized) as exc:  # fmt: skip
-                failure, passing = self._failure(exc, self._door.said(client))
+                failure, passing = self._failure(exc, self._door.said(client), cut=self._door.was_cut(client))
                 if not passing or attempt + 1 == self._patience.tries:
                     raise failure from exc
             finally:
@@ -240,9 +262,15 @@ class NetworkWire:
             time.sleep(self._patience.pause(attempt))
         raise AssertionError("unreachable")
 
-    def _failure(self, exc: Exception, said: str) -> tuple[ArtvcError, bool]:
-        """What an exception means, and whether the act may do better when it is repeated."""
-        hung_up = isinstance(exc, HangupException)
+    def _failure(self, exc: Exception, said: str, *, cut: bool) -> tuple[ArtvcError, bool]:
+        """What an exception means, and whether the act may do better when it is repeated.
+
+        Args:
+            exc: it.
+            said: beside the protocol.
+            cut: whether the connection ended where more was expected.
+        """
+        hung_up = isinstance(exc, HangupException) or (cut and isinstance(exc, GitProtocolError))
         text = (said or "the connection was cut") if hung_up else f"{exc} {said}".strip()
         words = text.lower()
         shown = f"{self.url}: {_plain(text)}"
@@ -258,19 +286,31 @@ class NetworkWire:
         if isinstance(exc, socket.gaierror):
             return RemoteError(f"{self.url}: no such host", hint="check the address and the network"), False
         if isinstance(exc, SendPackError):
-            return RemoteError(f"{self.url} could not store what was pushed: {_plain(text)}", hint="push again"), False
-        if isinstance(exc, TimeoutError | urllib3.exceptions.TimeoutError):
+            why = b" ".join(one for one in exc.args if isinstance(one, bytes)).decode(errors="replace")
+            passing = any(part in why for part in _UNSTORED)
+            return RemoteError(f"{self.url} could not store what was pushed: {_plain(why)}", hint="push again"), passing
+        if _timed_out(exc):
             return RemoteError(f"{self.url}: no answer in time", hint="check the network, then try again"), True
-        if isinstance(exc, GitProtocolError) and not isinstance(exc, HangupException):
-            passing = any(part in words for part in _PASSING) or isinstance(exc.__cause__, urllib3.exceptions.HTTPError)
+        if isinstance(exc, GitProtocolError) and not hung_up:
+            broken = isinstance(exc.__cause__, ConnectionError | urllib3.exceptions.HTTPError)
+            passing = broken or any(part in words for part in _PASSING)
             return RemoteError(shown, hint="try again"), passing
-        if isinstance(exc, OSError | EOFError | HangupException | urllib3.exceptions.HTTPError):
+        if hung_up or isinstance(exc, OSError | EOFError | urllib3.exceptions.HTTPError):
             return RemoteError(shown, hint="check the network, then try again"), True
         return Damaged(f"{self.url} does not answer as a git server does ({type(exc).__name__})"), False
 
     def _check_format(self, form: str | None) -> None:
         if form == "sha256":
             raise _sha256(self.url)
+
+
+def _timed_out(exc: BaseException | None) -> bool:
+    """Whether the cause is that nothing came; dulwich hides that in errors of its own."""
+    while exc is not None:
+        if isinstance(exc, TimeoutError | urllib3.exceptions.TimeoutError):
+            return True
+        exc = exc.__cause__ or exc.__context__
+    return False
 
 
 def _sha256(url: str) -> UnsupportedFormat:
@@ -333,6 +373,10 @@ class _Door:
         """What counts the bytes that come to a client."""
         raise NotImplementedError
 
+    def was_cut(self, client: GitClient) -> bool:
+        """Whether the answer to a client ended where more was expected."""
+        raise NotImplementedError
+
     def said(self, client: GitClient) -> str:  # noqa: ARG002
         """What was said about a failure beside the protocol."""
         return ""
@@ -345,7 +389,13 @@ class _Door:
 
 
 class _Checked(GitClient):
-    """What dulwich negotiates, without what is not wanted."""
+    """What dulwich negotiates, without what is not wanted.
+
+    Attributes:
+        offers_atomic: whether the server said so when something was pushed.
+    """
+
+    offers_atomic = False
 
     def _negotiate_upload_pack_capabilities(self, server_capabilities: set[bytes]) -> Any:
         if _SHA256 in server_capabilities:
@@ -357,6 +407,7 @@ class _Checked(GitClient):
     def _negotiate_receive_pack_capabilities(self, server_capabilities: set[bytes]) -> Any:
         if _SHA256 in server_capabilities:
             raise _sha256("this")
+        self.offers_atomic = _ATOMIC in server_capabilities
         return super()._negotiate_receive_pack_capabilities(server_capabilities)
 
 
@@ -401,6 +452,9 @@ class _ChannelDoor(_Door):
             raise AssertionError("refs came through a channel")
         return client.channel.counter
 
+    def was_cut(self, client: GitClient) -> bool:
+        return isinstance(client, _ChannelClient) and client.channel is not None and client.channel.counter.ended
+
     def said(self, client: GitClient) -> str:
         return client.channel.said() if isinstance(client, _ChannelClient) and client.channel else ""
 
@@ -442,6 +496,11 @@ class _SshDoor(_ChannelDoor):
         # Some servers read a push to its end before they answer.
         return ProgramChannel(args, environ, silence=self._silence, one_answer=service == "receive-pack")
 
+    def end(self, client: GitClient) -> None:
+        super().end(client)
+        if isinstance(client, _ChannelClient) and client.channel is not None and client.channel.stuck:
+            self._ssh.begin_anew()  # what is silent may be the connection that all share
+
     def close(self) -> None:
         self._ssh.close()
 
@@ -456,6 +515,7 @@ class _HttpClient(_Checked, AbstractHttpGitClient):
     def __init__(self, door: "_HttpDoor") -> None:
         super().__init__(door.base, dumb=False, thin_packs=False, quiet=True)
         self._door = door
+        self._responses: list[Any] = []
         self.count = Counter()
 
     def _get_url(self, path: str | bytes) -> str:  # noqa: ARG002
@@ -469,14 +529,20 @@ class _HttpClient(_Checked, AbstractHttpGitClient):
         raise_for_status: bool = True,  # noqa: ARG002
     ) -> Any:
         response = self._door.request(url, dict(headers or {}), data)
+        self._responses.append(response)
         source = io.BufferedReader(response, 256 * 1024)
 
         def read(size: int) -> bytes:
             piece = source.read(size)
-            self.count.count(len(piece))
+            self.count.count(len(piece), size)
             return piece
 
         return response, read
+
+    def end(self) -> None:
+        """Close what was not read to its end; the connections of others are used again."""
+        for response in self._responses:
+            response.close()
 
 
 class _HttpDoor(_Door):
@@ -518,6 +584,14 @@ class _HttpDoor(_Door):
             raise AssertionError("it was made here")
         return client.count
 
+    def was_cut(self, client: GitClient) -> bool:
+        return self.counter(client).ended
+
+    def end(self, client: GitClient) -> None:
+        if isinstance(client, _HttpClient):
+            with contextlib.suppress(OSError, urllib3.exceptions.HTTPError):
+                client.end()
+
     def close(self) -> None:
         self._pool.clear()
 
@@ -557,8 +631,9 @@ class _HttpDoor(_Door):
             own = {**headers, **({"Authorization": sent} if sent else {})}
             method = "GET" if data is None else "POST"
             response: Any = self._pool.request(
-                method, url, headers=own, body=data, preload_content=False, redirect=False, retries=False
-            )
+                method, url, headers=own, body=data, preload_content=False, redirect=False, retries=False,
+                decode_content=False,
+            )  # fmt: skip
             if response.status != 401:
                 if sent and response.status == 200:
                     self._credentials.worked()

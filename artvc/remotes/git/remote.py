@@ -102,6 +102,11 @@ class GitRemote:
                 return Capabilities(many_writers=True, writable=False, warnings=(f"can't be written: {why}",))
         except RemoteDenied as exc:
             return Capabilities(many_writers=True, writable=False, warnings=(f"can't be written: {exc}",))
+        if not self._wire.excludes:
+            warnings.append(
+                f"{self.url}: the server moves refs without a lock (no 'atomic'), so of two who push at once one "
+                "would lose a version"
+            )
         if names is BRANCHES:
             warnings.append(
                 f"{self.url} takes nothing but branches: every plain 'git clone' of it will download the data too; "
@@ -112,7 +117,7 @@ class GitRemote:
                 f"{self.url} has up to {count * PACK_BYTES / _GB:.1f} GB of data; beyond {self._limit / _GB:.0f} GB "
                 "nothing will be pushed, think of a bucket"
             )
-        return Capabilities(many_writers=True, warnings=tuple(warnings))
+        return Capabilities(many_writers=self._wire.excludes, warnings=tuple(warnings))
 
     def _writing_names(self) -> Names:
         """The names that are in use; where none are, those that the host accepts.  Raises RemoteDenied."""
@@ -260,6 +265,8 @@ class GitRemote:
         try:
             self._wire.push(Update(ref, None, wanted), objects)
         except Moved as exc:
+            if exc.found is None:
+                raise RemoteError(f"{self.url} did not keep pack {pack.id.short}", hint="push again") from exc
             if exc.found != wanted:
                 raise Damaged(
                     f"{ref.decode()} of {self.url} is not what its name says",

@@ -93,10 +93,12 @@ class Wire(Protocol):
     Attributes:
         url: without credentials.
         host: its name, for what is known of some hosts; "" for this machine.
+        excludes: whether of two who move a ref at once only one can succeed; of a server, what the last push showed.
     """
 
     url: str
     host: str
+    excludes: bool
 
     def refs(self, *prefixes: bytes) -> Mapping[bytes, bytes]:
         """The refs whose names begin with one of some prefixes, and their ids."""
