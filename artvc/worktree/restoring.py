@@ -43,6 +43,7 @@ from artvc.worktree.walking import ALWAYS_IGNORED, TEMPORARY, Found, escapes
 _RUN: Final = 64  # chunks that one work item of a checkout restores
 _PARALLEL: Final = 1024 * 1024  # files from this size on are restored by several threads
 _SHOWN: Final = 5
+_KEPT: Final = 50_000  # entries that are kept rather than read again: 25 MB
 
 Advance = Callable[[int], None]
 
@@ -69,7 +70,7 @@ class CheckoutResult:
 
 
 class _Wanted:
-    """What a checkout is to restore: paths and entries in the order of the tree, read from it each time.
+    """What a checkout is to restore: paths and entries in the order of the tree; many are read from it each time.
 
     Args:
         repo: the repository.
@@ -93,16 +94,26 @@ class _Wanted:
         self.files = 0
         self.references: list[str] = []
         self.links: list[tuple[str, Entry]] = []
+        self._kept: list[tuple[str, Entry]] | None = None
+        kept: list[tuple[str, Entry]] = []
         for path, entry in self:
             self.files += 1
+            if self.files <= _KEPT:
+                kept.append((path, entry))
+            elif kept:
+                kept.clear()
             if entry.kind == EntryKind.SYMLINK:
                 if escapes(path, entry.target):
                     raise Damaged(f"{version.label} has a link out of itself: {path!r} -> {entry.target!r}")
                 self.links.append((path, entry))
             elif not entry.is_file:
                 self.references.append(path)
+        if self.files <= _KEPT:
+            self._kept = kept
 
     def __iter__(self) -> Iterator[tuple[str, Entry]]:
+        if self._kept is not None:
+            return iter(self._kept)
         return _expected(self._repo, self._artifact, self._subpaths)
 
 
