@@ -46,6 +46,10 @@ class TestConformance(Conformance):
         return "go-git" not in request.node.name
 
     @pytest.fixture
+    def begun(self, request: pytest.FixtureRequest) -> bool:
+        return "jgit" in request.node.name  # 4.11 may let two through that create the same ref at once
+
+    @pytest.fixture
     def place(self, server: GitServer, tmp_path: Path, request: pytest.FixtureRequest):
         if "go-git" in request.node.name and request.node.originalname in RACES:
             pytest.skip("go-git moves a ref without a lock, in place: it may lose one of two, or show an empty one")

@@ -9,9 +9,6 @@ The tree of a commit of the chain holds what its transaction brought and nothing
 has: ``format``, ``refs/<20 digits>.json``, ``meta/<id>.pack``, ``index/<id>.index``.  So adding to the chain needs
 nothing of it but its newest commit, and who has everything up to a commit gets the rest by naming that commit, with no
 repository of git's on this side.
-
-The first commit of the chain, :data:`ROOT`, holds no transaction and is the same everywhere.  The ref is made with
-it, so that two who make it at once, which JGit 4.11 lets through, make the same; from then on it is only moved.
 """
 
 from collections.abc import Iterator, Mapping
@@ -175,7 +172,7 @@ class Step:
 
     Attributes:
         commit: its id.
-        parent: of the commit before.
+        parent: of the commit before; None of the first.
         number: of its transaction.
         transaction: id of the blob of it.
         metadata, indexes: ids of the blobs of packs and of ends of packs.
@@ -215,16 +212,6 @@ def publication(one: Publication, parent: bytes | None) -> tuple[bytes, list[Git
     return last.id, objects
 
 
-def beginning() -> list[GitObject]:
-    """The first commit of every chain, and what it consists of."""
-    form = whole(BLOB, format_file())
-    top = tree([Entry(FORMAT_NAME, False, form.id)])
-    return [commit(top.id, None, "artvc", time=_TIME), top, form]
-
-
-ROOT: Final = beginning()[0].id
-
-
 def chain(objects: Objects, tip: bytes, *, stop: bytes | None = None, most: int | None = None) -> list[Step]:
     """Commits of the chain, the oldest one first.
 
@@ -240,13 +227,13 @@ def chain(objects: Objects, tip: bytes, *, stop: bytes | None = None, most: int 
     found: list[Step] = []
     forms: set[bytes] = set()
     wanted: bytes | None = tip
-    while wanted not in (None, ROOT, stop) and (most is None or len(found) < most):
+    while wanted is not None and wanted != stop and (most is None or len(found) < most):
         step = _step(objects, wanted, forms)
         if found and step.number + 1 != found[-1].number:
             raise Damaged(f"transaction {step.number} lies behind {found[-1].number}")
         found.append(step)
         wanted = step.parent
-    if wanted in (None, ROOT) and found and found[-1].number != 1:
+    if wanted is None and found and found[-1].number != 1:
         raise Damaged(f"the log begins with transaction {found[-1].number}")
     return found[::-1]
 

@@ -302,7 +302,7 @@ class GitRemote:
             if (last.number if last else 0) + 1 != number or (last.id if last else None) != publication.previous:
                 return False
             names = tip.names if tip else self._writing_names()
-            old = last.commit if last else self._begun(names)
+            old = last.commit if last else None
             new, objects = layout.publication(publication, old)
             try:
                 self._wire.push(Update(names.meta, old, new), objects)
@@ -315,19 +315,6 @@ class GitRemote:
             self._tip = _Tip(names, _Token(new, number, transaction_id(body)))
             return True
         raise RemoteError(f"{self.url}: its log moves all the time", hint="push again")
-
-    def _begun(self, names: Names) -> bytes:
-        """The commit that every chain begins with, which is there then."""
-        top, *rest = layout.beginning()
-        if self._wire.refs(names.meta).get(names.meta) is None:
-            try:
-                self._wire.push(Update(names.meta, None, top.id), [top, *rest])
-            except Moved:  # somebody else began
-                pass
-            except Refused as exc:
-                if self._wire.refs(names.meta).get(names.meta) is None:
-                    raise self._declined(exc) from exc
-        return top.id
 
     def _newest(self) -> _Tip | None:
         """The newest transaction that is there; None where there is none."""
@@ -379,10 +366,10 @@ def _limit(host: str, environ: Mapping[str, str]) -> int:
 
 
 def _chain_of(refs: Mapping[bytes, bytes]) -> tuple[Names, bytes | None]:
-    """The names in use, and the newest commit of the chain; None where nothing was published."""
+    """The names in use, and the newest commit of the chain."""
     for names in ROOTS:
         if names.meta in refs:
-            return names, refs[names.meta] if refs[names.meta] != layout.ROOT else None
+            return names, refs[names.meta]
     return CUSTOM, None
 
 
