@@ -1,6 +1,6 @@
 """``python -m artvc`` is the ``artvc`` command."""
 
-from artvc.cli.main import main
+from artvc.cli.main import command
 
 if __name__ == "__main__":
-    main()
+    command()

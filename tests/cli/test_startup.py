@@ -35,3 +35,21 @@ def test_completion_loads_nothing_heavy(filled):
 def test_reading_commands_load_no_chunker_and_no_git(filled, command):
     code = f"sys.argv = ['artvc', '{command}']\nfrom artvc.cli.main import main\ntry: main()\nexcept SystemExit: pass"
     assert not loaded(code, filled.cwd) & {"dulwich", "torch", "numpy", "tomlkit", "pyfastcdc"}
+
+
+@pytest.mark.parametrize(("words", "code"), [("['--version']", 0), ("['nonsense']", 2)])
+@pytest.mark.parametrize("left", ["", "threading.Thread(target=lambda: (time.sleep(0.2), print('thread'))).start()"])
+def test_the_end_of_a_command_leaves_nothing_undone(words, code, left):
+    program = (
+        "import atexit, sys, threading, time\n"
+        "from artvc.cli.main import command\n"
+        "atexit.register(print, 'registered')\n"
+        f"{left}\n"
+        f"sys.argv = ['artvc', *{words}]\n"
+        "command()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.returncode == code
+    assert "registered" in done.stdout
+    assert ("artvc" in done.stdout) == (code == 0) and bool(done.stderr) == (code != 0)
+    assert not left or "thread" in done.stdout
